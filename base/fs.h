@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BASE_FS_H
+#define BASE_FS_H
+
+/* Files. Two families:
+ *   fs_*_at(rootfs_fd, path)  resolve PATH inside the root that ROOTFS_FD names, as the root's own
+ * `/`: absolute paths, `..` and symlinks (absolute ones too) never leave it, magic links
+ * (/proc/PID/…) are refused. openat2(RESOLVE_IN_ROOT), or a tested walk component by component on
+ * kernels before 5.6. the rest                  ordinary host paths. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* Open PATH inside the root; O_CLOEXEC is added. Returns the descriptor or -1. e->sys holds errno.
+ */
+MUST_CHECK int fs_open_at(int rootfs_fd, const char *path, int flags, mode_t mode, struct err *e);
+
+/* Open the directory that holds PATH (O_PATH) and give PATH's last component, for *at calls that
+ * must not follow it. PATH that names the root itself is ERR_INPUT. */
+MUST_CHECK int fs_open_parent_at(int rootfs_fd, const char *path, char **base, struct err *e);
+
+/* Make PATH and every missing parent, each with MODE (umask ignored for new ones). Existing
+ * directories and symlinks to directories inside the root are fine. */
+MUST_CHECK int fs_mkdirs_at(int rootfs_fd, const char *path, mode_t mode, struct err *e);
+
+/* Read a regular file whole into OUT (appended); more than MAX bytes is ERR_INPUT. */
+MUST_CHECK int fs_read_at(int rootfs_fd, const char *path, size_t max, struct str *out,
+                          struct err *e);
+
+/* Replace PATH by a new regular file of MODE holding DATA, making parents (0755). What was there (a
+ * symlink too) is replaced, never followed or written through; a directory there is an error. */
+MUST_CHECK int fs_write_at(int rootfs_fd, const char *path, const struct str *data, mode_t mode,
+                           struct err *e);
+
+/* Replace PATH by a symlink to TARGET, making parents. A directory there is an error. */
+MUST_CHECK int fs_symlink_at(int rootfs_fd, const char *target, const char *path, struct err *e);
+
+/* fstatat inside the root; FOLLOW resolves a final symlink. Returns 0, or -1 with errno (no
+ * message). */
+MUST_CHECK int fs_stat_at(int rootfs_fd, const char *path, bool follow, struct stat *st);
+
+/* Remove NAME below DIR_FD with all it holds. Symlinks are removed, not followed; a mount point
+ * below is an error and left alone. A missing NAME is fine. */
+MUST_CHECK int fs_remove_tree(int dir_fd, const char *name, struct err *e);
+
+/* Write, or read at an offset, all of LEN bytes: short transfers and EINTR are handled.
+ * fs_pread_full returns the bytes read (less than LEN only at end of file) or -1 with errno. */
+MUST_CHECK int fs_write_full(int fd, const void *data, size_t len);
+MUST_CHECK int fs_pwrite_full(int fd, const void *data, size_t len, uint64_t offset);
+MUST_CHECK ssize_t fs_pread_full(int fd, void *data, size_t len, uint64_t offset);
+
+/* Read everything from FD (or the host file PATH) into OUT (appended); more than MAX bytes is
+ * ERR_INPUT. */
+MUST_CHECK int fs_read_fd(int fd, size_t max, struct str *out, struct err *e);
+MUST_CHECK int fs_read_file(const char *path, size_t max, struct str *out, struct err *e);
+
+/* A new file prepared beside its final name and published by rename, so that a reader sees the old
+ * file or the new one. Until publish it has no name (O_TMPFILE), so a kill leaves nothing; on file
+ * systems without O_TMPFILE it has a hidden name of its own, which the next draft of the same file
+ * sweeps away. */
+struct fs_draft {
+    int fd;     /* read-write, mode 0600 until published */
+    int dir_fd; /* directory of the target */
+    char *path; /* as given, for messages */
+    char *name; /* last component of the target */
+    char *temp; /* hidden name; NULL while the file has none */
+};
+#define FS_DRAFT_INIT                                                                              \
+    {                                                                                              \
+        .fd = -1, .dir_fd = -1                                                                     \
+    }
+
+/* ERR_FAILED when the directory cannot be written. PATH that is a symlink is resolved first: the
+ * file it names is what gets replaced. */
+MUST_CHECK int fs_draft_open(const char *path, struct fs_draft *out, struct err *e);
+
+/* chmod to MODE, fsync, give it its name, fsync the directory. REPLACE false: an existing file is
+ * ERR_FAILED with e->sys EEXIST and left as it was. */
+MUST_CHECK int fs_draft_publish(struct fs_draft *d, mode_t mode, bool replace, struct err *e);
+
+/* Drop what was not published and release everything. */
+void fs_draft_close(struct fs_draft *d);
+#define auto_draft cleanup_with(fs_draft_close)
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BOOTSTRAP_BOOTSTRAP_H
+#define BOOTSTRAP_BOOTSTRAP_H
+
+/* Agents: ways to fill an empty root with a distribution. An agent is a const table (agents.list
+ * names them all); its keys are the header vocabulary it understands, checked before the first byte
+ * is written. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "deffile/deffile.h"
+
+enum agent_key_kind {
+    AGENT_KEY_OPTIONAL,
+    AGENT_KEY_REQUIRED,
+};
+
+struct agent_key {
+    const char *name; /* as users write it, e.g. "OSVersion"; matched in any case */
+    enum agent_key_kind kind;
+    const char *help; /* one line: what, with an example */
+};
+
+/* Everything an agent gets. Strings are lent for the call. */
+struct agent_input {
+    const struct deffile *def;         /* for messages "x.def:LINE:" */
+    const struct deffile_stage *stage; /* the headers */
+    const char *arch;                  /* target: "x86_64", "aarch64" … (uname -m names) */
+    const char *cache_dir;             /* user's cache, 0700, or NULL: none */
+    bool verify;                       /* false only when the user typed --no-verify */
+    bool vault;                        /* dead mirrors may be mapped to their archives */
+    int log_fd;                        /* full output of helpers goes here; -1: nowhere */
+    const char *const *proxy_env; /* "http_proxy=…" …: for fetchers and %post; NULL-terminated */
+};
+
+/* What the agent learned, for labels and the lock file. */
+struct agent_result {
+    struct json_object *facts; /* {"agent", "suite", "mirror", "verified", "packages": [...] …} */
+};
+
+struct agent {
+    const char *name;    /* lower case, as in "Bootstrap: NAME" */
+    const char *aliases; /* further names, blank-separated, or NULL */
+    const char *help;    /* one line */
+    const struct agent_key *keys;
+
+    /* Check header values on paper: syntax, known suites, host programs. Adds findings to DEF by
+     * line. ERR_HOST: this host cannot run the agent. Optional (NULL: the keys table says all). */
+    int (*check)(const struct agent_input *in, struct deffile *def, struct err *e);
+
+    /* Fill the empty root. Runs inside the worker: uid 0 in its namespace, own mount and pid
+     * namespace. */
+    int (*fill)(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
+                struct err *e);
+
+    /* Print what fill would do, writing nothing (`bootstrap --dry-run`). NULL: nothing to show. */
+    int (*plan)(const struct agent_input *in, struct json_object **out, struct err *e);
+
+    bool needs_root_map; /* owners other than one's own appear (packages); false: any single user
+                            will do */
+};
+
+/* All agents in the order of agents.list, NULL-terminated. */
+extern const struct agent *const bootstrap_agents[];
+
+/* The agent NAME (any case) or NULL; *nearest (may be NULL) gets a likely correction. */
+const struct agent *bootstrap_agent_find(const char *name, const char **nearest);
+
+/* Check the stage's headers against its agent's keys and its own check; findings are added to DEF.
+ * ERR_INPUT when there are errors, ERR_HOST when this host cannot run the agent. */
+MUST_CHECK int bootstrap_check(const struct agent_input *in, struct deffile *def, struct err *e);
+
+/* Fill the root: what the agent's fill does, with its failure worded as "x.def:LINE: …". */
+MUST_CHECK int bootstrap_run(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
+                             struct err *e);
+
+#endif

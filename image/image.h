@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef IMAGE_IMAGE_H
+#define IMAGE_IMAGE_H
+
+/* Images: a root directory ⇄ one sparse file holding a plain ext3 file system at offset 0, with a
+ * #! line in its boot block. Writing goes through libext2fs, in process, as any user. Reading goes
+ * through our own small reader, which treats every byte as hostile. Every change is prepared beside
+ * the image and published by rename: the named file is always the old image or the new one. Nothing
+ * here needs root but image_loop. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* ── what a file is ───────────────────────────────────────────────────────────────────────────────
+ */
+
+enum image_kind {
+    IMAGE_EXT,      /* ext2/3/4 at offset 0, or behind Singularity 2.x's launcher line */
+    IMAGE_SQUASHFS, /* plain squashfs, or behind a launcher line */
+    IMAGE_SIF,      /* Singularity Image Format; the primary partition is found by image_probe */
+    IMAGE_DIR,      /* a sandbox directory */
+};
+
+struct image_info {
+    enum image_kind kind;
+    uint64_t fs_offset;  /* where the file system starts in the file */
+    uint64_t fs_bytes;   /* its size by its own account; 0 for IMAGE_DIR */
+    uint64_t file_bytes; /* apparent size of the file */
+    uint64_t disk_bytes; /* really allocated */
+    bool executable;     /* starts with a #! line */
+};
+
+/* Look at FD (regular file or directory), reading only its head. ERR_INPUT says what it is instead
+ * (empty, gzip, ELF, tar, text, truncated …) with the cure as hint. PATH is for messages. */
+MUST_CHECK int image_probe(int fd, const char *path, struct image_info *out, struct err *e);
+
+/* Open PATH read-only, check with fstat that it is a regular file or directory (never hangs on a
+ * FIFO, never opens a device) and probe it. The descriptor is the identity from here on. */
+MUST_CHECK int image_open(const char *path, struct image_info *out, struct err *e);
+
+/* ── create, pack ─────────────────────────────────────────────────────────────────────────────────
+ */
+
+#define IMAGE_MIN_BYTES (4ull << 20)
+#define IMAGE_MAX_BYTES ((1ull << 44) - 4096) /* ext3, 4 KiB blocks, 32-bit block numbers */
+
+struct image_create_spec {
+    const char *path;
+    uint64_t size_bytes; /* rounded up to 4096; IMAGE_MIN_BYTES … IMAGE_MAX_BYTES */
+    bool replace;        /* an existing file is replaced (atomically), else ERR_FAILED */
+};
+
+/* Create an empty image: features {has_journal, ext_attr, resize_inode, dir_index, filetype,
+ * sparse_super, large_file}, 4 KiB blocks, no reserved blocks, small journal left as a hole. */
+MUST_CHECK int image_create(const struct image_create_spec *spec, struct err *e);
+
+struct image_pack_spec {
+    const char *path; /* published here by rename when all is written, checked and synced */
+    int rootfs_fd;    /* the tree to write; mount points inside it are taken as empty directories */
+    uint64_t size_bytes; /* of the image; 0: from the content, with headroom */
+    bool grow; /* a size too small grows with a notice (log_info); else ERR_FAILED names the need */
+    bool replace;       /* as in image_create_spec */
+    bool deterministic; /* times clamped to epoch, UUIDs and hash seed derived from the content */
+    int64_t epoch;      /* SOURCE_DATE_EPOCH, seconds; used when deterministic */
+    mode_t mode;        /* of the file, e.g. 0755 */
+    int owner_uid;      /* chown the new file to this user and group; -1: leave */
+    int owner_gid;
+};
+
+struct image_pack_report {
+    uint64_t size_bytes, disk_bytes, data_bytes;
+    uint64_t n_files, n_dirs, n_links, n_others;
+    bool grew;
+};
+
+/* Write the tree into a new image in canonical order. Same tree, same spec → same bytes when
+ * deterministic. REPORT may be NULL. */
+MUST_CHECK int image_pack(const struct image_pack_spec *spec, struct image_pack_report *report,
+                          struct err *e);
+
+/* Write the image's tree into the empty directory ROOTFS_FD (localimage, bootstrap onto an existing
+ * image,
+ * --writable of a user). Owners are set when we may (uid 0 in our namespace), setuid bits and
+ * xattrs kept. */
+MUST_CHECK int image_unpack(int image_fd, const struct image_info *info, int rootfs_fd,
+                            struct err *e);
+
+/* Bytes an image needs for the tree, headroom included (metadata, journal, 10 % or 16 MiB). */
+MUST_CHECK int image_estimate(int rootfs_fd, uint64_t *size_bytes, struct err *e);
+
+/* ── change ───────────────────────────────────────────────────────────────────────────────────────
+ */
+
+/* Grow PATH to SIZE_BYTES offline, as its owner: on a private copy that is sparse, checked, then
+ * renamed over it. A size not above the present one is ERR_INPUT. */
+MUST_CHECK int image_expand(const char *path, uint64_t size_bytes, struct err *e);
+
+/* Verify: superblock and tree by our reader's rules, and `e2fsck -fn` where it is installed.
+ * ERR_INPUT: damaged, with the cure. */
+MUST_CHECK int image_check(const char *path, struct err *e);
+
+/* ── lock: OFD locks on the image inode; readers shared, in-place writers exclusive ───────────────
+ */
+
+enum image_lock {
+    IMAGE_LOCK_READ,    /* for the life of a mount; with no lock support a warning, not an error */
+    IMAGE_LOCK_WRITE,   /* exclusive, for in-place change */
+    IMAGE_LOCK_REPLACE, /* serialises writers that replace by rename; readers are not disturbed */
+};
+
+/* Non-blocking. ERR_FAILED with EAGAIN names the holder's pid where the kernel tells it. The lock
+ * lives as long as the open file description of FD (children included). WRITE and REPLACE need FD
+ * open for writing. */
+MUST_CHECK int image_lock(int fd, const char *path, enum image_lock kind, struct err *e);
+
+/* ── loop (root) ──────────────────────────────────────────────────────────────────────────────────
+ */
+
+/* Attach FD to a free loop device by LOOP_CONFIGURE (SET_FD and SET_STATUS64 on kernels before 5.8)
+ * with autoclear; returns the device's descriptor, which keeps it alive, and its name
+ * ("/dev/loop3"). */
+MUST_CHECK int image_loop_attach(int fd, uint64_t offset, bool read_only, char name[32],
+                                 struct err *e);
+
+/* ── read: our own hardened reader ────────────────────────────────────────────────────────────────
+ */
+
+struct image_reader; /* thread-safe after open: reads by pread, keeps no cursor */
+
+/* Validate superblock and group descriptors of the ext file system at OFFSET of FD (lent, must
+ * outlive the reader). ERR_INPUT for anything not on the whitelist. */
+MUST_CHECK int image_reader_open(int fd, uint64_t offset, struct image_reader **out, struct err *e);
+void image_reader_close(struct image_reader *r);
+CLEANUP_DEFINE(struct image_reader *, cleanup_image_reader, image_reader_close)
+#define auto_image_reader cleanup_with(cleanup_image_reader)
+
+enum { IMAGE_ROOT_INO = 2 };
+
+struct image_stat {
+    uint32_t ino;
+    uint32_t mode; /* type and permissions as st_mode */
+    uint32_t uid, gid, nlink;
+    uint64_t size;
+    uint64_t blocks; /* of 512 bytes */
+    uint32_t rdev_major, rdev_minor;
+    int64_t atime, mtime, ctime;
+    uint32_t generation;
+};
+
+struct image_fs_stat {
+    uint64_t blocks, free_blocks, inodes, free_inodes; /* by the superblock's account */
+    uint32_t block_bytes;
+};
+
+/* These return 0 (or a length), or a negative errno: they serve FUSE requests, where words are of
+ * no use. Damage is -EUCLEAN or -EIO, never a crash, a loop or an allocation by a number from the
+ * image. */
+MUST_CHECK int image_read_stat(const struct image_reader *r, uint32_t ino, struct image_stat *out);
+MUST_CHECK int image_read_lookup(const struct image_reader *r, uint32_t dir, const char *name,
+                                 size_t len, uint32_t *ino);
+MUST_CHECK ssize_t image_read_data(const struct image_reader *r, uint32_t ino, void *buf,
+                                   size_t len, uint64_t offset);
+MUST_CHECK ssize_t image_read_link(const struct image_reader *r, uint32_t ino, char *buf,
+                                   size_t len);
+
+/* Entries of DIR from COOKIE (0: the first). ENTRY returns non-zero to stop before the entry it was
+ * given is counted; cookies are stable and name the position after that entry. */
+struct image_dirent {
+    const char *name; /* not NUL-terminated */
+    size_t name_len;
+    uint32_t ino;
+    uint8_t type; /* DT_* of <dirent.h>, DT_UNKNOWN where the image does not say */
+    uint64_t next_cookie;
+};
+MUST_CHECK int image_read_dir(const struct image_reader *r, uint32_t dir, uint64_t cookie,
+                              int (*entry)(void *ctx, const struct image_dirent *d), void *ctx);
+
+/* Value of xattr NAME ("user.x", "security.capability"): its length, copied when it fits LEN
+ * (-ERANGE when not and LEN is not 0). List: NUL-separated names. */
+MUST_CHECK ssize_t image_read_xattr(const struct image_reader *r, uint32_t ino, const char *name,
+                                    void *buf, size_t len);
+MUST_CHECK ssize_t image_read_xattr_list(const struct image_reader *r, uint32_t ino, char *buf,
+                                         size_t len);
+void image_read_fs_stat(const struct image_reader *r, struct image_fs_stat *out);
+
+/* Next data (or hole) at or after OFFSET, as lseek(2) SEEK_DATA / SEEK_HOLE; -ENXIO past the end.
+ */
+MUST_CHECK int64_t image_read_seek(const struct image_reader *r, uint32_t ino, uint64_t offset,
+                                   bool hole);
+
+/* Walk PATH ("a/b", symlinks followed inside the image, at most 40) from the root. */
+MUST_CHECK int image_read_path(const struct image_reader *r, const char *path, bool follow,
+                               uint32_t *ino);
+
+/* A regular file's content by path, at most MAX bytes. ERR_INPUT: damaged or too large; e->sys
+ * ENOENT: there is none. */
+MUST_CHECK int image_read_file(const struct image_reader *r, const char *path, size_t max,
+                               struct str *out, struct err *e);
+
+/* ── serve: a FUSE server over the reader ─────────────────────────────────────────────────────────
+ */
+
+struct image_serve_spec {
+    int image_fd;
+    const struct image_reader *reader;
+    int fuse_fd;        /* /dev/fuse, already mounted */
+    unsigned n_threads; /* 0: by the number of CPUs */
+};
+
+/* Answer requests until the mount is gone (ENODEV), then return 0. Confinement is the caller's
+ * (image_serve_confine), after which only what serving needs is allowed. */
+MUST_CHECK int image_serve(const struct image_serve_spec *spec, struct err *e);
+MUST_CHECK int image_serve_confine(const struct image_serve_spec *spec, struct err *e);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RUNTIME_RUNTIME_H
+#define RUNTIME_RUNTIME_H
+
+/* Live inside a root. `run` turns a spec into a pure, printable plan, then a child performs it;
+ * errors come home over a pipe. The same machinery gives the build its worker. Nothing here parses
+ * definition files. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/strv.h"
+#include "image/image.h"
+
+enum runtime_action {
+    RUNTIME_RUN,   /* the image's runscript with our arguments */
+    RUNTIME_EXEC,  /* argv[0] is a program inside */
+    RUNTIME_SHELL, /* an interactive shell */
+    RUNTIME_TEST,  /* the image's test script */
+};
+
+struct runtime_bind {
+    char *src; /* absolute host path */
+    char *dst; /* absolute path inside */
+    bool read_only;
+};
+
+/* Everything the command line, environment and configuration said; all lent for the call. */
+struct runtime_spec {
+    enum runtime_action action;
+    const char *image_path;
+    const char *const *argv; /* after the image; NULL-terminated */
+    const char *const *envp; /* the caller's environment */
+    const struct runtime_bind *binds;
+    size_t n_binds;
+    const char *pwd;      /* --pwd; NULL: the caller's cwd */
+    const char *shell;    /* --shell; NULL: what the image has */
+    const char *home_src; /* --home SRC[:DST]; NULL: the user's own */
+    const char *home_dst;
+    const char *app;             /* --app */
+    const char *workdir;         /* --workdir */
+    const char *overlay;         /* --overlay DIR[:ro] */
+    const char *hostname;        /* --hostname */
+    const char *const *scratch;  /* --scratch, NULL-terminated or NULL */
+    const char *const *env_set;  /* --env and *ENV_ variables, "K=V" */
+    const char *const *no_mount; /* names: proc sys dev home tmp cwd … */
+    const char *const *keep_fds; /* decimal numbers */
+    const char *const *profiles; /* nv, rocm, ib …: names of runtime/profiles/ */
+    unsigned flags;              /* enum runtime_flag */
+};
+
+enum runtime_flag {
+    RUNTIME_CONTAIN = 1u << 0,
+    RUNTIME_CLEANENV = 1u << 1,
+    RUNTIME_WRITABLE = 1u << 2,
+    RUNTIME_WRITABLE_TMPFS = 1u << 3,
+    RUNTIME_NO_HOME = 1u << 4,
+    RUNTIME_PID_NS = 1u << 5,
+    RUNTIME_IPC_NS = 1u << 6,
+    RUNTIME_NET_NS = 1u << 7,
+    RUNTIME_UTS_NS = 1u << 8,
+    RUNTIME_USERNS = 1u << 9, /* the user-namespace path even as root */
+    RUNTIME_FAKEROOT = 1u << 10,
+    RUNTIME_NO_INIT = 1u << 11,
+    RUNTIME_NO_SHARE = 1u << 12,
+};
+
+struct runtime_plan; /* opaque; pure data */
+
+/* Decide everything that can be decided on paper. The host is only looked at (stat, read). */
+MUST_CHECK int runtime_plan_make(const struct runtime_spec *spec, struct runtime_plan **out,
+                                 struct err *e);
+void runtime_plan_free(struct runtime_plan *p);
+CLEANUP_DEFINE(struct runtime_plan *, cleanup_runtime_plan, runtime_plan_free)
+#define auto_runtime_plan cleanup_with(cleanup_runtime_plan)
+
+/* The plan for people and for scripts (`--dry-run`, golden tests). */
+MUST_CHECK char *runtime_plan_text(const struct runtime_plan *p);
+MUST_CHECK struct json_object *runtime_plan_json(const struct runtime_plan *p);
+
+/* Perform it. Does not return when no process of ours has to stay (the program takes our place);
+ * else *STATUS is the program's exit status (128+n for a signal). ERR_HOST, ERR_INPUT …: nothing
+ * was started. e->status 126 / 127: the program is not executable / not found. */
+MUST_CHECK int runtime_perform(const struct runtime_plan *p, int *status, struct err *e);
+
+/* ── worker: a confined child for the build ───────────────────────────────────────────────────────
+ */
+
+struct runtime_worker_spec {
+    /* Runs in the child: uid and gid 0 in its view, own mount, pid, ipc namespaces, killed with all
+     * its descendants when the caller dies. Returns 0, or -1 with E set; E and RESULT come home. */
+    int (*main)(void *ctx, struct str *result, struct err *e);
+    void *ctx;
+    bool
+        need_root_map; /* ids 0…65535 must exist (packages): root, or a subuid range by newuidmap */
+};
+
+/* ERR_HOST: this host cannot give such a worker to this user; the hint names the cure. RESULT
+ * (bytes the child left, at most 64 MiB) may be NULL. */
+MUST_CHECK int runtime_worker_run(const struct runtime_worker_spec *spec, struct str *result,
+                                  struct err *e);
+
+/* Run a script file of a root (%post, %test) in it, inside the worker: own pid and ipc namespace,
+ * private /dev, fresh /proc, no host /tmp, network as the host, stdin from /dev/null. */
+struct runtime_script_spec {
+    int rootfs_fd;
+    const char *const *argv; /* paths inside the root */
+    const char *const *envp;
+    void (*on_line)(void *ctx, const char *line); /* stdout and stderr */
+    void *ctx;
+};
+MUST_CHECK int runtime_script_run(const struct runtime_script_spec *spec, int *status,
+                                  struct err *e);
+
+/* Name and kind of each difference this host makes; `hpcc doctor`. */
+struct runtime_finding {
+    const char *name; /* static: "userns", "fuse" … */
+    bool ok;
+    bool fatal; /* `run` cannot work without it */
+    char *text; /* what was found */
+    char *cure; /* NULL when ok */
+};
+MUST_CHECK int runtime_doctor(struct runtime_finding **out, size_t *n, struct err *e);
+void runtime_findings_free(struct runtime_finding *f, size_t n);
+
+#endif
