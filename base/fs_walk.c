@@ -74,7 +74,7 @@ static int follow(struct walk *w, const char *name)
         return -1;
     }
     target[n] = 0;
-    char *rest = mem_printf("%s/%s", target, w->rest);
+    char *rest = mem_printf("%s%s%s", target, *w->rest ? "/" : "", w->rest);
     free(w->rest);
     w->rest = rest;
     if (target[0] == '/')

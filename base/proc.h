@@ -21,7 +21,8 @@ struct proc_spec {
      * without the newline; a line over 16 KiB comes in pieces. NULL: not captured. */
     void (*on_line)(void *ctx, const char *line);
 
-    /* Called in the child after fork, before exec; not 0 makes the child exit with 127. Only
+    /* Called in the child after fork, before exec: only descriptors that it places with dup2 (onto
+     * another number) are inherited besides 0, 1 and 2. Not 0 makes the child exit with 127. Only
      * async-signal-safe work. NULL: nothing. */
     int (*before_exec)(void *ctx);
     void *ctx;

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/base/test.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/strv.h"
+
+static void sizes_are_read_as_users_type_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {
+        { "1", 1ull << 20 },        { "768", 768ull << 20 },   { "32G", 32ull << 30 },
+        { "512MiB", 512ull << 20 }, { "512mb", 512ull << 20 }, { "1.5T", 3ull << 39 },
+        { "0.5G", 1ull << 29 },     { "4096B", 4096 },         { "64k", 65536 },
+        { "1.25GiB", 5ull << 28 },  { "4096P", 1ull << 62 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        uint64_t n = 0;
+        assert_int_equal(str_parse_size(good[i].text, &n, NULL), 0);
+        assert_true(n == good[i].bytes);
+    }
+}
+
+static void nonsense_sizes_are_refused_with_the_accepted_forms(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "",       "0",
+                                       "-1",     "+1",
+                                       "1.5",    " 1",
+                                       "1 ",     "0G",
+                                       "12Q",    "9999P",
+                                       "abc",    "1.G",
+                                       ".5G",    "1e3",
+                                       "0x10",   "1.5B",
+                                       "1Gi",    "GiB",
+                                       "1GG",    "1,5G",
+                                       "1.5.5G", "99999999999999999999999",
+                                       "1\n" };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        auto_err struct err e = { 0 };
+        uint64_t n = 77;
+        assert_int_equal(str_parse_size(bad[i], &n, &e), -1);
+        assert_int_equal(e.code, ERR_INPUT);
+        assert_non_null(strstr(e.hint, "32G"));
+        assert_true(n == 77);
+    }
+}
+
+static void numbers_are_digits_only_and_bounded(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "", " 1", "+1", "-1", "0x0", "4294967296", "1a", "1 " };
+    uint64_t n;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(str_parse_u64(bad[i], UINT32_MAX, &n), -1);
+    assert_int_equal(str_parse_u64("4294967295", UINT32_MAX, &n), 0);
+    assert_true(n == UINT32_MAX);
+    assert_int_equal(str_parse_u64("18446744073709551615", UINT64_MAX, &n), 0);
+    assert_int_equal(str_parse_u64("18446744073709551616", UINT64_MAX, &n), -1);
+}
+
+static void sizes_are_printed_for_people(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {
+        { 17, "17 B" }, { 12288, "12 KiB" }, { 3650722202, "3.4 GiB" }, { 32ull << 30, "32 GiB" }
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_free char *s = str_human_size(cases[i].bytes);
+        assert_string_equal(s, cases[i].text);
+    }
+}
+
+static void the_nearest_name_is_found_and_nothing_far(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "environment", "labels", "post", "runscript", "test", NULL
+    };
+    assert_string_equal(str_nearest("enviroment", names), "environment");
+    assert_string_equal(str_nearest("label", names), "labels");
+    assert_string_equal(str_nearest("pots", names), "post");
+    assert_string_equal(str_nearest("run", names), "runscript");
+    assert_null(str_nearest("configure", names));
+    assert_null(str_nearest("xy", names));
+}
+
+static void hostile_text_is_printed_harmless(void **state)
+{
+    (void)state;
+    auto_free char *s = str_printable("a\x1b[31m\x07 \xc3\xa9 \xff \xc2\x9b\n");
+    assert_string_equal(s, "a\\x1b[31m\\x07 \xc3\xa9 \\xff \\xc2\\x9b\n");
+}
+
+static void shell_quoting_keeps_one_word(void **state)
+{
+    (void)state;
+    auto_free char *s = str_shell_quote("it's $x");
+    assert_string_equal(s, "'it'\\''s $x'");
+}
+
+static void vectors_hold_environments(void **state)
+{
+    (void)state;
+    auto_strv struct strv v = { 0 };
+    strv_env_set(&v, "A", "1");
+    strv_env_set(&v, "AB", "2");
+    strv_env_set(&v, "A", "3");
+    assert_int_equal(v.n, 2);
+    assert_string_equal(strv_env_get(&v, "A"), "3");
+    strv_env_unset(&v, "A");
+    assert_null(strv_env_get(&v, "A"));
+    assert_string_equal(strv_env_get(&v, "AB"), "2");
+    assert_null(v.v[v.n]);
+}
+
+static void splitting_leaves_out_empty_words(void **state)
+{
+    (void)state;
+    auto_strv struct strv v = { 0 };
+    strv_split(&v, ",,a,b,,c,", ",");
+    assert_int_equal(v.n, 3);
+    auto_free char *j = strv_join(&v, "-");
+    assert_string_equal(j, "a-b-c");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_are_read_as_users_type_them),
+        cmocka_unit_test(nonsense_sizes_are_refused_with_the_accepted_forms),
+        cmocka_unit_test(numbers_are_digits_only_and_bounded),
+        cmocka_unit_test(sizes_are_printed_for_people),
+        cmocka_unit_test(the_nearest_name_is_found_and_nothing_far),
+        cmocka_unit_test(hostile_text_is_printed_harmless),
+        cmocka_unit_test(shell_quoting_keeps_one_word),
+        cmocka_unit_test(vectors_hold_environments),
+        cmocka_unit_test(splitting_leaves_out_empty_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
