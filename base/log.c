@@ -10,7 +10,7 @@ void log_sink_set(const struct log_sink *s)
     sink = s ? *s : (struct log_sink){ 0 };
 }
 
-static void say(enum log_level level, const char *fmt, va_list ap)
+PRINTF(2, 0) static void say(enum log_level level, const char *fmt, va_list ap)
 {
     if (!sink.write || level > sink.max)
         return;
