@@ -109,13 +109,15 @@ MUST_CHECK int image_check(const char *path, struct err *e);
 
 enum image_lock {
     IMAGE_LOCK_READ,    /* for the life of a mount; with no lock support a warning, not an error */
-    IMAGE_LOCK_WRITE,   /* exclusive, for in-place change */
+    IMAGE_LOCK_WRITE,   /* exclusive of readers and of all writers, for in-place change */
     IMAGE_LOCK_REPLACE, /* serialises writers that replace by rename; readers are not disturbed */
 };
 
 /* Non-blocking. ERR_FAILED with EAGAIN names the holder's pid where the kernel tells it. The lock
  * lives as long as the open file description of FD (children included). WRITE and REPLACE need FD
- * open for writing. */
+ * open for writing. Where the file system has no locks, WRITE and REPLACE are ERR_FAILED. After
+ * taking REPLACE, compare dev and inode with the name again: the image may just have been replaced.
+ */
 MUST_CHECK int image_lock(int fd, const char *path, enum image_lock kind, struct err *e);
 
 /* ── loop (root) ──────────────────────────────────────────────────────────────────────────────────
