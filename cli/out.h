@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLI_OUT_H
+#define CLI_OUT_H
+
+/* Everything on stderr: log lines, the progress bar, the one error at the end. Text of others (file
+ * names, definitions, servers) is made printable first. */
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/progress.h"
+#include "cli/cli.h"
+
+struct out {
+    const struct cli *cli;
+    bool bar;          /* draw a bar: stderr is a terminal */
+    bool bar_shown;    /* a bar stands on the current line */
+    char *stage;       /* of the last event */
+    uint64_t start_ms; /* when that stage began */
+    uint64_t drawn_ms; /* when the bar was last drawn */
+};
+
+/* Set the log and progress sinks by CLI's flags; OUT must live until out_fini. */
+void out_init(struct out *out, const struct cli *cli);
+void out_fini(struct out *out);
+
+/* Print E: "hpcc: error: MSG" and "  hint: …". */
+void out_error(struct out *out, const struct err *e);
+
+/* The exit status for E; PASSES_STATUS as in struct command. */
+int out_exit_code(const struct err *e, bool passes_status);
+
+/* One progress line for WIDTH columns (tests call it with ELAPSED_MS of their own). Caller frees.
+ */
+MUST_CHECK char *out_bar_text(const struct progress_event *ev, uint64_t elapsed_ms, unsigned width);
+
+#endif
