@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "deffile/deffile.h"
 
 enum agent_key_kind {
@@ -19,7 +20,8 @@ enum agent_key_kind {
 };
 
 struct agent_key {
-    const char *name; /* as users write it, e.g. "OSVersion"; matched in any case */
+    const char *name; /* as users write it, e.g. "OSVersion"; matched in any case. "OtherURL<N>"
+                         stands for the name with any digits for <N>. */
     enum agent_key_kind kind;
     const char *help; /* one line: what, with an example */
 };
@@ -34,6 +36,7 @@ struct agent_input {
     bool vault;                        /* dead mirrors may be mapped to their archives */
     int log_fd;                        /* full output of helpers goes here; -1: nowhere */
     const char *const *proxy_env; /* "http_proxy=…" …: for fetchers and %post; NULL-terminated */
+    const char *image_path; /* what is being built, so that no agent reads it; NULL: unknown */
 };
 
 /* What the agent learned, for labels and the lock file. */
@@ -59,6 +62,12 @@ struct agent {
     /* Print what fill would do, writing nothing (`bootstrap --dry-run`). NULL: nothing to show. */
     int (*plan)(const struct agent_input *in, struct json_object **out, struct err *e);
 
+    /* Say in KEY all that the filled root depends on, so that a finished root may be kept and used
+     * again: same text, same root. NULL: never kept. Leaving KEY empty: not this time. */
+    int (*identity)(const struct agent_input *in, struct str *key, struct err *e);
+
+    const char *const *must_have; /* paths without which a filled root is a failure, although the
+                                     helper said otherwise; NULL-terminated; NULL: none */
     bool needs_root_map; /* owners other than one's own appear (packages); false: any single user
                             will do */
 };
@@ -69,11 +78,16 @@ extern const struct agent *const bootstrap_agents[];
 /* The agent NAME (any case) or NULL; *nearest (may be NULL) gets a likely correction. */
 const struct agent *bootstrap_agent_find(const char *name, const char **nearest);
 
+/* Whether KEY (any case) is one of the agent's keys. */
+bool agent_key_known(const struct agent *a, const char *key);
+
 /* Check the stage's headers against its agent's keys and its own check; findings are added to DEF.
  * ERR_INPUT when there are errors, ERR_HOST when this host cannot run the agent. */
 MUST_CHECK int bootstrap_check(const struct agent_input *in, struct deffile *def, struct err *e);
 
-/* Fill the root: what the agent's fill does, with its failure worded as "x.def:LINE: …". */
+/* Fill the root: what the agent's fill does, from the cache when a root of the same identity is
+ * kept there, then the check of must_have. out->facts is always an object with "agent". The failure
+ * is worded as "x.def:LINE: …" and is ERR_STEP where the agent said no better. */
 MUST_CHECK int bootstrap_run(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
                              struct err *e);
 
