@@ -37,7 +37,8 @@ MUST_CHECK int build_bootstrap(const struct build_spec *spec, struct json_object
                                struct err *e);
 
 /* Read and check DEF_PATH with the full vocabulary (schema, agents' keys, sections) without
- * building. */
+ * building. Findings are no error here: look at ok and diags. What only this host lacks is a
+ * warning to the log. */
 MUST_CHECK int build_check(const char *def_path, struct deffile **out, struct err *e);
 
 #endif

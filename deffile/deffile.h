@@ -58,6 +58,8 @@ struct deffile_diag {
     char *hint; /* NULL when there is none */
 };
 
+/* Values, arguments and entries keep their bytes as written; only the dump and messages escape what
+ * is not UTF-8. */
 struct deffile_header {
     char *key; /* lower case */
     char *value;
@@ -71,6 +73,8 @@ struct deffile_entry {
 };
 
 struct deffile_section {
+    const struct deffile_section_rule
+        *rule;  /* of the schema, which must outlive this; NULL: unknown */
     char *name; /* lower case */
     char *app;  /* app* sections; else NULL */
     char *args; /* comment cut, trimmed; "" when none */
@@ -80,7 +84,6 @@ struct deffile_section {
         body; /* raw bytes, every line ended by \n; body line i is file line `line` + 1 + i */
     struct deffile_entry *entries;
     size_t n_entries;
-    bool has_entries; /* its rule is FILES or LABELS, even when there are none */
 };
 
 struct deffile_stage {
