@@ -13,21 +13,21 @@ struct parser {
     struct args *out;
 };
 
-const char *env_value(const char *const *environ, const char *name)
+const char *env_value(const char *const *vars, const char *name)
 {
     size_t len = strlen(name);
-    for (; environ && *environ; environ++)
-        if (strncmp(*environ, name, len) == 0 && (*environ)[len] == '=')
-            return *environ + len + 1;
+    for (; vars && *vars; vars++)
+        if (strncmp(*vars, name, len) == 0 && (*vars)[len] == '=')
+            return *vars + len + 1;
     return NULL;
 }
 
-const char *env_option(const char *const *environ, const char *name)
+const char *env_option(const char *const *vars, const char *name)
 {
     static const char *const prefixes[] = { "HPCC_", "APPTAINER_", "SINGULARITY_" };
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         auto_free char *full = mem_printf("%s%s", prefixes[i], name);
-        const char *value = env_value(environ, full);
+        const char *value = env_value(vars, full);
         if (value)
             return value;
     }

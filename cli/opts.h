@@ -61,9 +61,9 @@ void args_values(const struct args *a, const char *name, struct strv *out);
 
 /* The first set variable of HPCC_NAME, APPTAINER_NAME, SINGULARITY_NAME; NULL when there is none.
  */
-const char *env_option(const char *const *environ, const char *name);
+const char *env_option(const char *const *vars, const char *name);
 
 /* The variable NAME as it stands; NULL when unset. */
-const char *env_value(const char *const *environ, const char *name);
+const char *env_value(const char *const *vars, const char *name);
 
 #endif
