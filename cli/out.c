@@ -125,10 +125,11 @@ char *out_bar_text(const struct progress_event *ev, uint64_t elapsed_ms, unsigne
     for (char *p = clean; *p; p++)
         if (*p == '\n' || *p == '\t')
             *p = ' ';
+    size_t len = strlen(clean);
     size_t max = width > 1 && width <= TEXT_MAX ? width - 1 : 79;
-    while (max > 0 && strlen(clean) > max && ((unsigned char)clean[max] & 0xC0) == 0x80)
+    while (max < len && max > 0 && ((unsigned char)clean[max] & 0xC0) == 0x80)
         max--; /* never cut inside a UTF-8 character */
-    return mem_strndup(clean, max);
+    return mem_strndup(clean, max < len ? max : len);
 }
 
 static unsigned terminal_width(void)

@@ -53,10 +53,13 @@ struct image_create_spec {
     const char *path;
     uint64_t size_bytes; /* rounded up to 4096; IMAGE_MIN_BYTES … IMAGE_MAX_BYTES */
     bool replace;        /* an existing file is replaced (atomically), else ERR_FAILED */
+    bool deterministic; /* UUID and hash seed by the size, times from epoch: same bytes each time */
+    int64_t epoch;      /* seconds; used when deterministic */
 };
 
 /* Create an empty image: features {has_journal, ext_attr, resize_inode, dir_index, filetype,
- * sparse_super, large_file}, 4 KiB blocks, no reserved blocks, small journal left as a hole. */
+ * sparse_super, large_file}, 4 KiB blocks, no reserved blocks, small journal left as a hole (none
+ * below 8 MiB, where the smallest one has no room), one inode for 8 KiB, mode 0755. */
 MUST_CHECK int image_create(const struct image_create_spec *spec, struct err *e);
 
 struct image_pack_spec {

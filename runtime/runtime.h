@@ -90,12 +90,21 @@ MUST_CHECK int runtime_perform(const struct runtime_plan *p, int *status, struct
  */
 
 struct runtime_worker_spec {
-    /* Runs in the child: uid and gid 0 in its view, own mount, pid, ipc namespaces, killed with all
-     * its descendants when the caller dies. Returns 0, or -1 with E set; E and RESULT come home. */
+    /* Runs in the child: uid and gid 0 in its view, own mount, pid, ipc and uts namespaces, no
+     * terminal, killed with all its descendants when the caller dies. Returns 0, or -1 with E set;
+     * E and RESULT come home. Descriptors opened by the caller do not belong to the worker's mount
+     * namespace: open the root that runtime_script_run shall enter in here. */
     int (*main)(void *ctx, struct str *result, struct err *e);
+
+    /* Runs when main and all its descendants are gone, however they ended, also when the caller was
+     * killed: same ids as main, so that it can remove what main made (the stage). It sees CTX as it
+     * was before main. NULL: nothing. */
+    void (*cleanup)(void *ctx);
     void *ctx;
-    bool
-        need_root_map; /* ids 0…65535 must exist (packages): root, or a subuid range by newuidmap */
+
+    /* Ids 0…65535 must exist (packages): root, or a subuid range by newuidmap. Else the user's own
+     * id, seen as 0, is the only one. */
+    bool need_root_map;
 };
 
 /* ERR_HOST: this host cannot give such a worker to this user; the hint names the cure. RESULT

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "build/build.h"
+#include "cli/cli.h"
+#include "image/image.h"
+
+static const struct opt opts[] = {
+    { "size", 's', "SIZE", "size of the image (default: as it is, or from the content)", NULL,
+      false, NULL },
+    { "no-grow", 0, NULL, "fail when the content does not fit, instead of growing the image", NULL,
+      false, NULL },
+    { "fresh", 0, NULL, "start over instead of keeping the system that the image holds", NULL,
+      false, NULL },
+    { "no-verify", 0, NULL, "do not check signatures of repositories and packages", NULL, false,
+      NULL },
+    { "no-vault", 0, NULL, "do not look for archived mirrors of retired releases", NULL, false,
+      NULL },
+    { "no-test", 'T', NULL, "do not run the %test section", NULL, false, NULL },
+    { "section", 0, "NAME", "perform only this section; may be repeated", NULL, true, NULL },
+    { "dry-run", 'n', NULL, "say what would be done, writing nothing", NULL, false, NULL },
+    { "reproducible", 0, NULL, "same input, same bytes; times no later than SOURCE_DATE_EPOCH",
+      NULL, false, NULL },
+    { "tmpdir", 0, "DIR", "prepare the root in DIR (default: beside the image)", "TMPDIR", false,
+      NULL },
+    { "arch", 0, "NAME", "build for this architecture, as 'uname -m' names it", NULL, false, NULL },
+    { "no-cache", 0, NULL, "neither use nor fill the cache", "DISABLE_CACHE", false, NULL },
+    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { "notest", 0, NULL, NULL, NULL, false, "no-test" },
+    { "disable-cache", 0, NULL, NULL, NULL, false, "no-cache" },
+    { "force", 'F', NULL, NULL, NULL, false, "fresh" },
+    { 0 },
+};
+
+static char *cache_dir(const struct cli *cli)
+{
+    const char *own = env_value(cli->environ, "HPCC_CACHEDIR");
+    if (own && *own)
+        return mem_strdup(own);
+    const char *shared = env_option(cli->environ, "CACHEDIR");
+    if (shared && *shared)
+        return path_join(shared, "hpcc"); /* beside what the other tool keeps there */
+    const char *xdg = env_value(cli->environ, "XDG_CACHE_HOME");
+    if (xdg && *xdg == '/')
+        return path_join(xdg, "hpcc");
+    const char *home = env_value(cli->environ, "HOME");
+    return home && *home == '/' ? path_join(home, ".cache/hpcc") : NULL;
+}
+
+static void add_proxies(const struct cli *cli, struct strv *out)
+{
+    static const char *const names[] = { "http_proxy", "https_proxy", "ftp_proxy",
+                                         "all_proxy",  "no_proxy",    "HTTPS_PROXY",
+                                         "FTP_PROXY",  "ALL_PROXY",   "NO_PROXY" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *value = env_value(cli->environ, names[i]);
+        if (value && *value)
+            strv_addf(out, "%s=%s", names[i], value);
+    }
+}
+
+static int read_size(const struct args *args, struct build_spec *spec, struct err *e)
+{
+    const char *size = args_value(args, "size");
+    if (!size || str_parse_size(size, &spec->size_bytes, e) == 0)
+        return 0;
+    err_wrap(e, "--size");
+    return err_code_set(e, ERR_USAGE);
+}
+
+static int read_epoch(const struct cli *cli, const struct args *args, struct build_spec *spec,
+                      struct err *e)
+{
+    const char *text = env_value(cli->environ, "SOURCE_DATE_EPOCH");
+    uint64_t epoch = 0;
+    if (text && *text && str_parse_u64(text, UINT32_MAX, &epoch) < 0) {
+        err_set(e, ERR_USAGE, "SOURCE_DATE_EPOCH is '%s', not a number of seconds", text);
+        return err_hint(e, "write 'export SOURCE_DATE_EPOCH=$(date +%%s)', or unset it");
+    }
+    spec->deterministic = args_has(args, "reproducible") || (text && *text);
+    spec->epoch = (int64_t)epoch;
+    return 0;
+}
+
+/* The images that 2.x users write with the definition first. */
+static int check_order(const struct args *args, struct err *e)
+{
+    if (!str_ends(args->rest[0], ".def") || str_ends(args->rest[1], ".def"))
+        return 0;
+    err_set(e, ERR_USAGE, "hpcc bootstrap: the image '%s' has the name of a definition",
+            args->rest[0]);
+    return err_hint(e, "the image comes first: 'hpcc bootstrap %s %s'", args->rest[1],
+                    args->rest[0]);
+}
+
+static int tell(const struct cli *cli, const struct build_spec *spec, struct err *e)
+{
+    if (cli->quiet || spec->dry_run)
+        return 0;
+    struct image_info info;
+    auto_close int fd = image_open(spec->image_path, &info, e);
+    if (fd < 0)
+        return -1;
+    auto_free char *name = str_printable(spec->image_path);
+    auto_free char *quoted = str_shell_quote(name);
+    auto_free char *size = str_human_size(info.file_bytes);
+    auto_free char *disk = str_human_size(info.disk_bytes);
+    printf("built '%s': %s, of which %s on disk\n", name, size, disk);
+    printf("try: hpcc run %s\n     hpcc shell %s\n", quoted, quoted);
+    return 0;
+}
+
+static int build(struct cli *cli, const struct args *args, struct build_spec *spec, struct err *e)
+{
+    auto_json struct json_object *report = NULL;
+    if (build_bootstrap(spec, &report, e) < 0)
+        return -1;
+    if (report && (args_has(args, "json") || spec->dry_run)) {
+        auto_free char *text = json_text(report, 1);
+        puts(text);
+        return 0;
+    }
+    return tell(cli, spec, e);
+}
+
+static int run(struct cli *cli, const struct args *args, struct err *e)
+{
+    auto_strv struct strv proxies = { 0 };
+    auto_strv struct strv sections = { 0 };
+    auto_free char *cache = args_has(args, "no-cache") ? NULL : cache_dir(cli);
+    add_proxies(cli, &proxies);
+    args_values(args, "section", &sections);
+    struct build_spec spec = {
+        .image_path = args->rest[0],
+        .def_path = args->rest[1],
+        .grow = !args_has(args, "no-grow"),
+        .fresh = args_has(args, "fresh"),
+        .verify = !args_has(args, "no-verify"),
+        .vault = !args_has(args, "no-vault"),
+        .run_test = !args_has(args, "no-test"),
+        .dry_run = args_has(args, "dry-run"),
+        .cache_dir = cache,
+        .tmp_dir = args_value(args, "tmpdir"),
+        .arch = args_value(args, "arch"),
+        .sections = (const char *const *)sections.v,
+        .proxy_env = (const char *const *)proxies.v,
+    };
+    if (check_order(args, e) < 0 || read_size(args, &spec, e) < 0 ||
+        read_epoch(cli, args, &spec, e) < 0)
+        return -1;
+    if (!spec.verify)
+        log_warn("signatures are not checked: what is fetched may come from anybody");
+    return build(cli, args, &spec, e);
+}
+
+const struct command cmd_bootstrap = {
+    .synopsis = "[options] IMAGE DEFINITION",
+    .help = "Builds an image from a definition file. A missing image is made, sized from its "
+            "content; one that holds a system already keeps it and has the sections performed "
+            "again. The image named is the old one until the new one is complete: a failure or a "
+            "kill changes nothing.\n\n"
+            "SIZE is " STR_SIZE_FORMS ".",
+    .examples = "  hpcc bootstrap demo.img examples/debian.def\n"
+                "  hpcc bootstrap --fresh --size 4G demo.img examples/debian.def\n",
+    .opts = opts,
+    .min_args = 2,
+    .max_args = 2,
+    .run = run,
+};

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "image/image.h"
+
+static const struct opt opts[] = {
+    { "size", 's', "SIZE", "size of the image, a bare number being MiB (default 1G)", NULL, false,
+      NULL },
+    { "force", 'F', NULL, "replace an existing file", NULL, false, NULL },
+    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { 0 },
+};
+
+static int report(const struct cli *cli, const char *path, bool json, struct err *e)
+{
+    struct image_info info;
+    auto_close int fd = image_open(path, &info, e);
+    if (fd < 0)
+        return -1;
+    if (json) {
+        auto_json struct json_object *doc = json_object_new_object();
+        json_put_str(doc, "image", path);
+        json_put_int(doc, "size_bytes", (int64_t)info.file_bytes);
+        json_put_int(doc, "disk_bytes", (int64_t)info.disk_bytes);
+        auto_free char *text = json_text(doc, 1);
+        puts(text);
+        return 0;
+    }
+    if (cli->quiet)
+        return 0;
+    auto_free char *name = str_printable(path);
+    auto_free char *size = str_human_size(info.file_bytes);
+    auto_free char *disk = str_human_size(info.disk_bytes);
+    printf("created '%s': %s, of which %s on disk\n", name, size, disk);
+    return 0;
+}
+
+static int run(struct cli *cli, const struct args *args, struct err *e)
+{
+    struct image_create_spec spec = {
+        .path = args->rest[0],
+        .size_bytes = 1ull << 30,
+        .replace = args_has(args, "force"),
+    };
+    const char *size = args_value(args, "size");
+    if (size && str_parse_size(size, &spec.size_bytes, e) < 0) {
+        err_wrap(e, "--size");
+        return err_code_set(e, ERR_USAGE);
+    }
+    if (image_create(&spec, e) < 0)
+        return -1;
+    return report(cli, spec.path, args_has(args, "json"), e);
+}
+
+const struct command cmd_create = {
+    .synopsis = "[options] IMAGE",
+    .help = "Makes an empty image: a sparse file that holds an ext3 file system. It takes almost "
+            "no disk space until something is put into it. Any user may do so.\n\n"
+            "SIZE is " STR_SIZE_FORMS ".",
+    .examples = "  hpcc create --size 2G demo.img\n",
+    .opts = opts,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/mount.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/strv.h"
+#include "runtime/mountinfo.h"
+
+void mounter_open(struct mounter *m)
+{
+    m->root_fd = -1;
+    /* mount_setattr is the youngest of the calls: where it is, all are. */
+    m->old_api = mount_setattr(-1, "", 0, NULL, 0) < 0 && (errno == ENOSYS || errno == EPERM);
+}
+
+void mounter_close(struct mounter *m)
+{
+    cleanup_fd(&m->root_fd);
+    m->root_fd = -1;
+}
+
+static int refused(struct err *e, const char *what)
+{
+    int code = errno;
+    err_sys(e, "cannot mount '%s'", what);
+    return code == EPERM || code == ENODEV || code == ENOSYS ? err_code_set(e, ERR_HOST) : -1;
+}
+
+static uint64_t new_attrs(unsigned attrs)
+{
+    return (attrs & MOUNT_RO ? MOUNT_ATTR_RDONLY : 0) |
+           (attrs & MOUNT_NOSUID ? MOUNT_ATTR_NOSUID : 0) |
+           (attrs & MOUNT_NODEV ? MOUNT_ATTR_NODEV : 0) |
+           (attrs & MOUNT_NOEXEC ? MOUNT_ATTR_NOEXEC : 0);
+}
+
+static unsigned long old_flags(unsigned attrs)
+{
+    return (attrs & MOUNT_RO ? MS_RDONLY : 0) | (attrs & MOUNT_NOSUID ? MS_NOSUID : 0) |
+           (attrs & MOUNT_NODEV ? MS_NODEV : 0) | (attrs & MOUNT_NOEXEC ? MS_NOEXEC : 0);
+}
+
+/* ── new kernels: build the mount detached, then attach it ── */
+
+static int clone_tree(int src_fd, unsigned attrs)
+{
+    unsigned recursive = attrs & MOUNT_FLAT ? 0 : AT_RECURSIVE;
+    auto_close int tree =
+        open_tree(src_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
+    if (tree < 0)
+        return -1;
+    struct mount_attr set = { .attr_set = new_attrs(attrs) };
+    if (set.attr_set && mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &set, sizeof set) < 0)
+        return -1;
+    return steal_fd(&tree);
+}
+
+static int configure(int fs_fd, const char *options)
+{
+    auto_strv struct strv list = { 0 };
+    strv_split(&list, options ? options : "", ",");
+    for (size_t i = 0; i < list.n; i++) {
+        char *value = strchr(list.v[i], '=');
+        if (value)
+            *value++ = 0;
+        unsigned cmd = value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
+        if (fsconfig(fs_fd, cmd, list.v[i], value, 0) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int make_fs(const struct mount_fs *fs)
+{
+    auto_close int fd = fsopen(fs->type, FSOPEN_CLOEXEC);
+    const char *source = fs->source ? fs->source : fs->type;
+    if (fd < 0 || fsconfig(fd, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+        return -1;
+    if ((fs->attrs & MOUNT_RO) && fsconfig(fd, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0)
+        return -1;
+    if (configure(fd, fs->options) < 0 || fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return -1;
+    return fsmount(fd, FSMOUNT_CLOEXEC, (unsigned)new_attrs(fs->attrs));
+}
+
+static int attach(int tree, int dst_fd)
+{
+    return move_mount(tree, "", dst_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+static int attach_root(struct mounter *m, int *tree, const char *what, struct err *e)
+{
+    if (*tree < 0 || move_mount(*tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return refused(e, what);
+    m->root_fd = steal_fd(tree);
+    return 0;
+}
+
+/* ── old kernels: mount(2) by /proc/self/fd ── */
+
+struct fd_path {
+    char text[32];
+};
+
+static struct fd_path fd_path(int fd)
+{
+    struct fd_path p;
+    snprintf(p.text, sizeof p.text, "/proc/self/fd/%d", fd);
+    return p;
+}
+
+static int old_bind(int src_fd, const char *dst, unsigned attrs)
+{
+    struct fd_path src = fd_path(src_fd);
+    return mount(src.text, dst, NULL, MS_BIND | (attrs & MOUNT_FLAT ? 0 : MS_REC), NULL);
+}
+
+static int old_fs(const struct mount_fs *fs, const char *dst)
+{
+    return mount(fs->source ? fs->source : fs->type, dst, fs->type, old_flags(fs->attrs),
+                 fs->options);
+}
+
+struct remount {
+    struct mounter *m;
+    unsigned attrs;
+    int failed; /* errno */
+};
+
+/* A bind remount replaces all flags, so those that are there are given again. */
+static int remount_one(void *ctx, const struct mountinfo *mi)
+{
+    struct remount *r = ctx;
+    auto_close int fd = fs_open_at(r->m->root_fd, mi->mount_point, O_PATH, 0, NULL);
+    if (fd < 0) {
+        /* Covered by another mount: nobody can reach it, so it does not matter. */
+        return 0;
+    }
+    struct fd_path path = fd_path(fd);
+    unsigned long flags = MS_REMOUNT | MS_BIND | mi->flags | old_flags(r->attrs);
+    if (mount(NULL, path.text, NULL, flags, NULL) < 0 && errno != EINVAL) {
+        r->failed = errno;
+        return 1;
+    }
+    return 0;
+}
+
+/* Set ATTRS on the mount at FD and all below it. */
+static int old_set_attrs(struct mounter *m, int fd, unsigned attrs)
+{
+    struct remount r = { .m = m, .attrs = attrs };
+    if (!old_flags(attrs))
+        return 0;
+    if (mountinfo_below(fd, remount_one, &r) < 0)
+        return -1;
+    errno = r.failed;
+    return r.failed ? -1 : 0;
+}
+
+/* The root of what is mounted over "/": ".." at the root stays there but crosses into the mount. */
+static int old_root(struct mounter *m, unsigned attrs, const char *what, struct err *e)
+{
+    m->root_fd = open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (m->root_fd < 0 || old_set_attrs(m, m->root_fd, attrs) < 0)
+        return refused(e, what);
+    return 0;
+}
+
+/* ── both ── */
+
+int mounter_root_bind(struct mounter *m, int src_fd, unsigned attrs, struct err *e)
+{
+    if (m->old_api) {
+        if (old_bind(src_fd, "/", attrs) < 0)
+            return refused(e, "/");
+        return old_root(m, attrs, "/", e);
+    }
+    auto_close int tree = clone_tree(src_fd, attrs);
+    return attach_root(m, &tree, "/", e);
+}
+
+int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e)
+{
+    if (m->old_api) {
+        if (old_fs(fs, "/") < 0)
+            return refused(e, "/");
+        return old_root(m, 0, "/", e);
+    }
+    auto_close int tree = make_fs(fs);
+    return attach_root(m, &tree, "/", e);
+}
+
+int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs, struct err *e)
+{
+    auto_close int dst_fd = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
+    if (dst_fd < 0)
+        return -1;
+    if (!m->old_api) {
+        auto_close int tree = clone_tree(src_fd, attrs);
+        return tree < 0 || attach(tree, dst_fd) < 0 ? refused(e, dst) : 0;
+    }
+    if (old_bind(src_fd, fd_path(dst_fd).text, attrs) < 0)
+        return refused(e, dst);
+    auto_close int now = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
+    if (now < 0)
+        return -1;
+    return old_set_attrs(m, now, attrs) < 0 ? refused(e, dst) : 0;
+}
+
+int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst, struct err *e)
+{
+    auto_close int dst_fd = fs_open_at(m->root_fd, dst, O_PATH | O_DIRECTORY, 0, e);
+    if (dst_fd < 0)
+        return -1;
+    if (m->old_api)
+        return old_fs(fs, fd_path(dst_fd).text) < 0 ? refused(e, dst) : 0;
+    auto_close int tree = make_fs(fs);
+    return tree < 0 || attach(tree, dst_fd) < 0 ? refused(e, dst) : 0;
+}
+
+int mounter_pivot(struct mounter *m, struct err *e)
+{
+    if (fchdir(m->root_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+        umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) {
+        int code = errno;
+        err_sys(e, "cannot enter the new root");
+        if (code == EINVAL)
+            return err_hint(e, "the host's own root is an initramfs or a chroot, where pivot_root "
+                               "does not work");
+        return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RUNTIME_MOUNTINFO_H
+#define RUNTIME_MOUNTINFO_H
+
+/* The kernel's own account of our mounts: /proc/self/mountinfo, see proc(5). */
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct mountinfo {
+    uint64_t id, parent;
+    const char *mount_point; /* octal escapes undone */
+    const char *type;
+    const char *super_options; /* "rw,size=…" */
+    unsigned long flags;       /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_*ATIME */
+};
+
+/* Parse one line in place; 0, or -1 when it is none. */
+MUST_CHECK int mountinfo_line(char *line, struct mountinfo *out);
+
+/* Call EACH for every mount of this namespace until it returns non-zero. Returns 0, or -1 with
+ * errno when /proc cannot be read. */
+MUST_CHECK int mountinfo_each(int (*each)(void *ctx, const struct mountinfo *mi), void *ctx);
+
+/* The same for the mount that FD lies on and those below it. */
+MUST_CHECK int mountinfo_below(int fd, int (*each)(void *ctx, const struct mountinfo *mi),
+                               void *ctx);
+
+#endif
