@@ -20,9 +20,9 @@
  */
 
 enum image_kind {
-    IMAGE_EXT,      /* ext2/3/4 at offset 0, or behind Singularity 2.x's launcher line */
+    IMAGE_EXT,      /* ext2/3/4 at fs_offset: 0, behind 2.x's launcher line, or a SIF's partition */
     IMAGE_SQUASHFS, /* plain squashfs, or behind a launcher line */
-    IMAGE_SIF,      /* Singularity Image Format; the primary partition is found by image_probe */
+    IMAGE_SIF,      /* Singularity Image Format: fs_offset, fs_bytes are its primary squashfs */
     IMAGE_DIR,      /* a sandbox directory */
 };
 
@@ -154,6 +154,7 @@ struct image_stat {
     uint64_t blocks; /* of 512 bytes */
     uint32_t rdev_major, rdev_minor;
     int64_t atime, mtime, ctime;
+    uint32_t atime_nsec, mtime_nsec, ctime_nsec; /* 0 where the image keeps whole seconds */
     uint32_t generation;
 };
 
