@@ -93,8 +93,7 @@ static int check_order(const struct args *args, struct err *e)
 {
     if (!str_ends(args->rest[0], ".def") || str_ends(args->rest[1], ".def"))
         return 0;
-    err_set(e, ERR_USAGE, "hpcc bootstrap: the image '%s' has the name of a definition",
-            args->rest[0]);
+    err_set(e, ERR_USAGE, "the image '%s' has the name of a definition", args->rest[0]);
     return err_hint(e, "the image comes first: 'hpcc bootstrap %s %s'", args->rest[1],
                     args->rest[0]);
 }

@@ -9,7 +9,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     (void)cli;
     if (!str_eq(args->rest[0], "bash")) {
-        err_set(e, ERR_USAGE, "hpcc completion: no completion for '%s'", args->rest[0]);
+        err_set(e, ERR_USAGE, "no completion for '%s'", args->rest[0]);
         return err_hint(e, "there is 'bash'");
     }
     auto_free char *text = usage_bash(command_table);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -19,15 +18,15 @@ static const struct opt opts[] = {
 
 static int report(const struct cli *cli, const char *path, bool json, struct err *e)
 {
-    struct image_info info;
-    auto_close int fd = image_open(path, &info, e);
-    if (fd < 0)
-        return -1;
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return err_sys(e, "cannot look at the new image '%s'", path);
+    uint64_t disk_bytes = (uint64_t)st.st_blocks * 512;
     if (json) {
         auto_json struct json_object *doc = json_object_new_object();
         json_put_str(doc, "image", path);
-        json_put_int(doc, "size_bytes", (int64_t)info.file_bytes);
-        json_put_int(doc, "disk_bytes", (int64_t)info.disk_bytes);
+        json_put_int(doc, "size_bytes", st.st_size);
+        json_put_int(doc, "disk_bytes", (int64_t)disk_bytes);
         auto_free char *text = json_text(doc, 1);
         puts(text);
         return 0;
@@ -35,10 +34,26 @@ static int report(const struct cli *cli, const char *path, bool json, struct err
     if (cli->quiet)
         return 0;
     auto_free char *name = str_printable(path);
-    auto_free char *size = str_human_size(info.file_bytes);
-    auto_free char *disk = str_human_size(info.disk_bytes);
+    auto_free char *size = str_human_size((uint64_t)st.st_size);
+    auto_free char *disk = str_human_size(disk_bytes);
     printf("created '%s': %s, of which %s on disk\n", name, size, disk);
     return 0;
+}
+
+/* Say it before any work; image_create itself refuses too. */
+static int check_target(const struct image_create_spec *spec, struct err *e)
+{
+    struct stat st;
+    if (stat(spec->path, &st) < 0)
+        return 0;
+    if (S_ISDIR(st.st_mode))
+        return err_set(e, ERR_USAGE, "'%s' is a directory", spec->path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_USAGE, "'%s' is not a regular file", spec->path);
+    if (spec->replace)
+        return 0;
+    err_set(e, ERR_FAILED, "'%s' exists already", spec->path);
+    return err_hint(e, "'--force' replaces it");
 }
 
 static int run(struct cli *cli, const struct args *args, struct err *e)
@@ -53,7 +68,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         err_wrap(e, "--size");
         return err_code_set(e, ERR_USAGE);
     }
-    if (image_create(&spec, e) < 0)
+    if (check_target(&spec, e) < 0 || image_create(&spec, e) < 0)
         return -1;
     return report(cli, spec.path, args_has(args, "json"), e);
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -57,7 +56,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     const char *path = args->rest[0];
     const char *size = args_value(args, "size");
     if (!size) {
-        err_set(e, ERR_USAGE, "hpcc expand: option '--size' is missing");
+        err_set(e, ERR_USAGE, "option '--size' is missing");
         return err_hint(e, "write '--size +1G' to add a GiB, '--size 4G' to reach four");
     }
     struct image_info before;

@@ -51,11 +51,9 @@ static int check_count(const struct command_entry *entry, const struct args *a, 
 {
     const struct command *c = entry->command;
     if (c->max_args != CLI_ANY && a->n_rest > (size_t)c->max_args)
-        err_set(e, ERR_USAGE, "hpcc %s: unexpected argument '%s'", entry->name,
-                a->rest[c->max_args]);
+        err_set(e, ERR_USAGE, "unexpected argument '%s'", a->rest[c->max_args]);
     else if (a->n_rest < (size_t)c->min_args)
-        err_set(e, ERR_USAGE, "hpcc %s: %s", entry->name,
-                a->n_rest ? "an argument is missing" : "arguments are missing");
+        err_set(e, ERR_USAGE, "%s", a->n_rest ? "an argument is missing" : "arguments are missing");
     else
         return 0;
     return err_hint(e, "usage: hpcc %s %s", entry->name, c->synopsis);

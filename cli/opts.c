@@ -86,15 +86,15 @@ static int unknown_name(const struct opts_spec *spec, const char *name, struct e
             names[n] = NULL;
         }
     const char *near = names ? str_nearest(name, names) : NULL;
-    err_set(e, ERR_USAGE, "%s: unknown option '--%s'", spec->what, name);
+    err_set(e, ERR_USAGE, "unknown option '--%s'", name);
     if (near)
         return err_hint(e, "did you mean '--%s'?", near);
     return err_hint(e, "'%s --help' lists the options", spec->what);
 }
 
-static int needs_value(const struct opts_spec *spec, const struct opt *o, struct err *e)
+static int needs_value(const struct opt *o, struct err *e)
 {
-    err_set(e, ERR_USAGE, "%s: option '--%s' needs a value", spec->what, o->name);
+    err_set(e, ERR_USAGE, "option '--%s' needs a value", o->name);
     return err_hint(e, "write '--%s %s'", o->name, o->arg);
 }
 
@@ -109,13 +109,13 @@ static int take_long(struct parser *p, const char *text, struct err *e)
         return unknown_name(p->spec, name, e);
     if (!o->arg) {
         if (eq)
-            return err_set(e, ERR_USAGE, "%s: option '--%s' takes no value", p->spec->what, name);
+            return err_set(e, ERR_USAGE, "option '--%s' takes no value", name);
         give(p->out, o, NULL);
         return 0;
     }
     const char *value = eq ? eq + 1 : p->argv[p->at];
     if (!value)
-        return needs_value(p->spec, o, e);
+        return needs_value(o, e);
     if (!eq)
         p->at++;
     give(p->out, o, value);
@@ -130,7 +130,7 @@ static int take_short(struct parser *p, const char *text, struct err *e)
         if (!o)
             o = find_letter(p->spec->more, *text);
         if (!o) {
-            err_set(e, ERR_USAGE, "%s: unknown option '-%c'", p->spec->what, *text);
+            err_set(e, ERR_USAGE, "unknown option '-%c'", *text);
             return err_hint(e, "'%s --help' lists the options", p->spec->what);
         }
         if (!o->arg) {
@@ -139,7 +139,7 @@ static int take_short(struct parser *p, const char *text, struct err *e)
         }
         const char *value = text[1] ? text + 1 : p->argv[p->at];
         if (!value)
-            return needs_value(p->spec, o, e);
+            return needs_value(o, e);
         if (!text[1])
             p->at++;
         give(p->out, o, value);

@@ -144,7 +144,7 @@ static void misspelled_options_are_refused_with_the_likely_one(void **state)
     struct args a = { 0 };
     assert_int_equal(parse((struct line){ .argv = WORDS("--sise", "1") }, &a, &e), -1);
     assert_int_equal(e.code, ERR_USAGE);
-    assert_string_equal(e.msg, "hpcc x: unknown option '--sise'");
+    assert_string_equal(e.msg, "unknown option '--sise'");
     assert_string_equal(e.hint, "did you mean '--size'?");
     assert_null(a.given);
 }
@@ -156,12 +156,12 @@ static void unknown_letters_missing_and_surplus_values_are_refused(void **state)
         const char *const *argv;
         const char *msg;
     } bad[] = {
-        { WORDS("-Fz"), "hpcc x: unknown option '-z'" },
-        { WORDS("a", "--size"), "hpcc x: option '--size' needs a value" },
-        { WORDS("-Fs"), "hpcc x: option '--size' needs a value" },
-        { WORDS("--force=yes"), "hpcc x: option '--force' takes no value" },
-        { WORDS("--siz", "1"), "hpcc x: unknown option '--siz'" },
-        { WORDS("--=1"), "hpcc x: unknown option '--'" },
+        { WORDS("-Fz"), "unknown option '-z'" },
+        { WORDS("a", "--size"), "option '--size' needs a value" },
+        { WORDS("-Fs"), "option '--size' needs a value" },
+        { WORDS("--force=yes"), "option '--force' takes no value" },
+        { WORDS("--siz", "1"), "unknown option '--siz'" },
+        { WORDS("--=1"), "unknown option '--'" },
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         auto_err struct err e = { 0 };
