@@ -198,7 +198,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
             return -1;
         if (!value && json && str_eq(facets[i].name, "labels"))
             value = json_object_new_object(); /* workflow engines want attributes that are there */
-        if (value || !json)
+        if (value || (!json && !args_has(args, "all")))
             json_put(attributes, facets[i].name, value);
     }
     if (json)
