@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "image/ext_out.h"
 #include "image/image.h"
 #include "image/layout.h"
 
@@ -79,16 +80,56 @@ static void pin(const struct ext_make_spec *spec, ext2_filsys fs)
     memcpy(sb->s_hash_seed, spec->ids.hash_seed, sizeof sb->s_hash_seed);
 }
 
-static errcode_t add_journal(ext2_filsys fs, uint64_t size_bytes)
+/* The journal's inode and its copy in the superblock. N is its number of blocks. */
+static errcode_t put_journal_inode(ext2_filsys fs, const struct ext_map *map, unsigned n)
 {
-    struct ext2fs_journal_params params = { .num_journal_blocks = journal_blocks(size_bytes) };
-    if (params.num_journal_blocks == 0)
+    struct ext2_inode_large inode = {
+        .i_mode = LINUX_S_IFREG | 0600,
+        .i_links_count = 1,
+        .i_size = n * EXT_BLOCK,
+        .i_blocks = (__u32)(map->n_blocks * (EXT_BLOCK / 512)),
+        .i_atime = (__u32)fs->now,
+        .i_ctime = (__u32)fs->now,
+        .i_mtime = (__u32)fs->now,
+        .i_extra_isize = sizeof inode - EXT2_GOOD_OLD_INODE_SIZE,
+    };
+    memcpy(inode.i_block, map->i_block, sizeof inode.i_block);
+    struct ext2_super_block *sb = fs->super;
+    memcpy(sb->s_jnl_blocks, map->i_block, sizeof map->i_block);
+    sb->s_jnl_blocks[15] = 0;
+    sb->s_jnl_blocks[16] = inode.i_size;
+    sb->s_jnl_backup_type = EXT3_JNL_BACKUP_BLOCKS;
+    sb->s_journal_inum = EXT2_JOURNAL_INO;
+    ext2fs_set_feature_journal(sb);
+    return ext2fs_write_inode_full(fs, EXT2_JOURNAL_INO, (struct ext2_inode *)&inode, sizeof inode);
+}
+
+/* Our own, not ext2fs_add_journal_inode: that writes 64 MiB of zeros and puts the journal into the
+ * middle, so that an image could not shrink to its content. All but the first block and the
+ * indirect ones stay holes, which read as the zeros that belong there. */
+static errcode_t add_journal(ext2_filsys fs, const struct ext_make_spec *spec)
+{
+    unsigned n = journal_blocks(spec->size_bytes);
+    if (n == 0)
         return 0;
-    /* Behind the tables of the first group, not in the middle of the image as mke2fs would: an
-     * image can then shrink to its content. LAZYINIT: holes read as the zeros it would write. */
-    blk64_t goal = ext2fs_inode_table_loc(fs, 0) + fs->inode_blocks_per_group;
-    return ext2fs_add_journal_inode3(fs, &params, goal,
-                                     EXT2_MKJOURNAL_NO_MNT_CHECK | EXT2_MKJOURNAL_LAZYINIT);
+    auto_ext_out struct ext_out out;
+    auto_ext_map struct ext_map map;
+    ext_out_init(&out, fs, spec->fd);
+    ext_map_init(&map, &out);
+    uint64_t first = ext_map_add(&map, 0);
+    for (unsigned i = 1; i < n; i++)
+        if (ext_map_add(&map, i) == 0)
+            return EXT2_ET_BLOCK_ALLOC_FAIL;
+    struct ext2fs_journal_params params = { .num_journal_blocks = n };
+    char *head = NULL;
+    errcode_t rc = ext2fs_create_journal_superblock2(fs, &params, 0, &head);
+    if (rc)
+        return rc;
+    memcpy(ext_out_room(&out, first), head, EXT_BLOCK);
+    ext2fs_free_mem(&head);
+    ext_map_finish(&map);
+    rc = ext_out_flush(&out);
+    return rc ? rc : put_journal_inode(fs, &map, n);
 }
 
 static errcode_t set_up(const struct ext_make_spec *spec, ext2_filsys fs)
@@ -101,7 +142,7 @@ static errcode_t set_up(const struct ext_make_spec *spec, ext2_filsys fs)
         if (ino != EXT2_ROOT_INO) /* counted by whoever makes it */
             ext2fs_inode_alloc_stats2(fs, ino, +1, 0);
     rc = ext2fs_create_resize_inode(fs);
-    return rc ? rc : add_journal(fs, spec->size_bytes);
+    return rc ? rc : add_journal(fs, spec);
 }
 
 int ext_make(const struct ext_make_spec *spec, ext2_filsys *out, struct err *e)
