@@ -100,6 +100,8 @@ static int explain(const struct download_spec *spec, CURL *c, CURLcode code, con
         return err_hint(e, "check the address in the definition");
     }
     err_set(e, ERR_FAILED, "cannot fetch '%s': %s", url, curl_easy_strerror(code));
+    if (e && code == CURLE_FILE_COULDNT_READ_FILE)
+        e->sys = ENOENT;
     return err_hint(e,
                     "check the address, and http_proxy and https_proxy if this host needs a proxy");
 }
