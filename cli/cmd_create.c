@@ -44,11 +44,11 @@ static int report(const struct cli *cli, const char *path, bool json, struct err
 static int check_target(const struct image_create_spec *spec, struct err *e)
 {
     struct stat st;
-    if (stat(spec->path, &st) < 0)
+    if (stat(spec->path, &st) < 0 && lstat(spec->path, &st) < 0)
         return 0;
     if (S_ISDIR(st.st_mode))
         return err_set(e, ERR_USAGE, "'%s' is a directory", spec->path);
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
         return err_set(e, ERR_USAGE, "'%s' is not a regular file", spec->path);
     if (spec->replace)
         return 0;
