@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "image/serve.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum { MIN_THREADS = 4, MAX_THREADS = 32, STACK_BYTES = 512 * 1024 };
+
+/* Threads come as they are needed: one that takes the last free seat makes another, so a start-up
+ * with one reader pays for one thread only. */
+struct pool {
+    struct serve_state state;
+    int fd;
+    atomic_uint max;
+    atomic_uint n_threads;
+    atomic_uint n_idle;
+    atomic_int failed; /* errno of a device that broke for another reason than its end */
+    pthread_attr_t attr;
+    pthread_mutex_t lock;
+    pthread_t thread[MAX_THREADS];
+    unsigned n_started;
+};
+
+struct buffers {
+    uint8_t *in;
+    uint8_t *out; /* header, then the reply */
+};
+
+static void buffers_fini(struct buffers *b)
+{
+    free(b->in);
+    free(b->out);
+}
+
+/* Next request: its length, 0 when the mount is gone, or -errno. */
+static ssize_t receive(int fd, uint8_t *buf)
+{
+    for (;;) {
+        ssize_t n = read(fd, buf, SERVE_IN_BYTES);
+        if (n > 0)
+            return n;
+        if (n == 0 || errno == ENODEV)
+            return 0;
+        /* ENOENT: the request was taken back while we woke up */
+        if (errno != EINTR && errno != EAGAIN && errno != ENOENT)
+            return -errno;
+    }
+}
+
+static void send_reply(int fd, const struct serve_request *q, uint8_t *buf, int rc, size_t len)
+{
+    struct fuse_out_header head = {
+        .len = (uint32_t)(sizeof head + (rc < 0 ? 0 : len)),
+        .error = rc < 0 ? rc : 0,
+        .unique = q->head.unique,
+    };
+    memcpy(buf, &head, sizeof head);
+    ssize_t n;
+    do
+        n = write(fd, buf, head.len);
+    while (n < 0 && errno == EINTR);
+    /* Any other failure (the asker was killed, the mount is gone) has nobody to be told. */
+}
+
+static void *work(void *arg);
+
+static void add_thread(struct pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    if (p->n_started + 1 < p->max) {
+        atomic_fetch_add(&p->n_threads, 1);
+        if (pthread_create(&p->thread[p->n_started], &p->attr, work, p) == 0)
+            p->n_started++;
+        else
+            atomic_fetch_sub(&p->n_threads, 1); /* those that are there do the work */
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void *work(void *arg)
+{
+    struct pool *p = arg;
+    __attribute__((cleanup(buffers_fini))) struct buffers b = {
+        .in = mem_alloc(SERVE_IN_BYTES),
+        .out = mem_alloc(SERVE_OUT_BYTES),
+    };
+    for (;;) {
+        atomic_fetch_add(&p->n_idle, 1);
+        ssize_t n = receive(p->fd, b.in);
+        unsigned idle = atomic_fetch_sub(&p->n_idle, 1);
+        if (n < 0)
+            atomic_store(&p->failed, (int)-n);
+        if (n <= 0)
+            return NULL;
+        if (idle == 1 && atomic_load(&p->n_threads) < p->max)
+            add_thread(p);
+        struct serve_request q;
+        if (serve_request_parse(b.in, (size_t)n, &q) < 0)
+            continue;
+        struct serve_reply out = { .data = b.out + sizeof(struct fuse_out_header),
+                                   .cap = SERVE_OUT_BYTES - sizeof(struct fuse_out_header) };
+        int rc = serve_answer(&p->state, &q, &out);
+        if (rc != SERVE_NO_REPLY)
+            send_reply(p->fd, &q, b.out, rc, out.len);
+    }
+}
+
+/* Returns 1 when the mount is gone before it began. */
+static int greet(int fd, struct err *e)
+{
+    auto_free uint8_t *in = mem_alloc(SERVE_IN_BYTES);
+    uint8_t buf[sizeof(struct fuse_out_header) + sizeof(struct fuse_init_out)];
+    for (;;) {
+        struct serve_request q;
+        ssize_t n = receive(fd, in);
+        if (n == 0)
+            return 1;
+        if (n < 0) {
+            errno = (int)-n;
+            return err_sys(e, "cannot read from the FUSE device");
+        }
+        if (serve_request_parse(in, (size_t)n, &q) < 0 || q.head.opcode != FUSE_INIT)
+            return err_set(e, ERR_HOST, "the FUSE device does not begin with INIT");
+        struct serve_reply out = { .data = buf + sizeof(struct fuse_out_header),
+                                   .cap = sizeof(struct fuse_init_out) };
+        int rc = serve_answer_init(&q, &out);
+        send_reply(fd, &q, buf, rc == -EPROTO ? rc : 0, out.len);
+        if (rc == -EPROTO)
+            return err_set(e, ERR_HOST, "the kernel's FUSE is too old (before 7.%d, Linux 4.16)",
+                           SERVE_MIN_MINOR);
+        if (rc == 0)
+            return 0;
+    }
+}
+
+static unsigned pool_size(unsigned wanted)
+{
+    cpu_set_t cpus;
+    unsigned n = wanted;
+    if (n == 0 && sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+        n = (unsigned)CPU_COUNT(&cpus);
+    if (wanted == 0 && n < MIN_THREADS)
+        n = MIN_THREADS;
+    return n < MAX_THREADS ? n : MAX_THREADS;
+}
+
+int image_serve(const struct image_serve_spec *spec, struct err *e)
+{
+    mallopt(M_ARENA_MAX, 1); /* one arena of address space, not one for each thread */
+    int rc = greet(spec->fuse_fd, e);
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+
+    struct pool p = { .fd = spec->fuse_fd, .max = pool_size(spec->n_threads), .n_threads = 1 };
+    p.state.reader = spec->reader;
+    image_read_fs_stat(spec->reader, &p.state.fs);
+    pthread_mutex_init(&p.lock, NULL);
+    pthread_attr_init(&p.attr);
+    pthread_attr_setstacksize(&p.attr, STACK_BYTES);
+    work(&p);
+
+    pthread_mutex_lock(&p.lock); /* a thread that is being made counts */
+    unsigned n = p.n_started;
+    p.max = 0;
+    pthread_mutex_unlock(&p.lock);
+    for (unsigned i = 0; i < n; i++)
+        pthread_join(p.thread[i], NULL);
+    pthread_attr_destroy(&p.attr);
+    pthread_mutex_destroy(&p.lock);
+    if (p.failed) {
+        errno = p.failed;
+        return err_sys(e, "cannot read from the FUSE device");
+    }
+    return 0;
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "image/serve.h"
+
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "base/mem.h"
+
+/* The tree never changes, so what the kernel has once learnt is good for as long as it lives. */
+static const uint64_t forever = UINT64_C(1) << 32;
+
+/* The root is node 1 to FUSE and inode 2 to ext; inode 1 is never shown, so the others keep theirs.
+ */
+static uint32_t ino_of(uint64_t node)
+{
+    if (node == FUSE_ROOT_ID)
+        return IMAGE_ROOT_INO;
+    return node <= UINT32_MAX ? (uint32_t)node : 0;
+}
+
+static uint64_t node_of(uint32_t ino)
+{
+    return ino == IMAGE_ROOT_INO ? FUSE_ROOT_ID : ino;
+}
+
+static void fill_attr(const struct serve_state *s, const struct image_stat *st,
+                      struct fuse_attr *out)
+{
+    *out = (struct fuse_attr){
+        .ino = st->ino,
+        .size = st->size,
+        .blocks = st->blocks,
+        .atime = (uint64_t)st->atime,
+        .mtime = (uint64_t)st->mtime,
+        .ctime = (uint64_t)st->ctime,
+        .atimensec = st->atime_nsec,
+        .mtimensec = st->mtime_nsec,
+        .ctimensec = st->ctime_nsec,
+        .mode = st->mode,
+        .nlink = st->nlink,
+        .uid = st->uid,
+        .gid = st->gid,
+        /* as the kernel's new_encode_dev */
+        .rdev = (st->rdev_minor & 0xff) | st->rdev_major << 8 | (st->rdev_minor & ~0xffu) << 12,
+        .blksize = s->fs.block_bytes,
+    };
+}
+
+static void fill_entry(const struct serve_state *s, const struct image_stat *st,
+                       struct fuse_entry_out *out)
+{
+    *out = (struct fuse_entry_out){
+        .nodeid = node_of(st->ino),
+        .generation = st->generation,
+        .entry_valid = forever,
+        .attr_valid = forever,
+    };
+    fill_attr(s, st, &out->attr);
+}
+
+static void put(struct serve_reply *out, const void *data, size_t len)
+{
+    memcpy(out->data, data, len);
+    out->len = len;
+}
+
+/* The NUL-terminated name that the argument holds from AT on, or NULL. */
+static const char *name_at(const struct serve_request *q, size_t at, size_t *len)
+{
+    if (at >= q->arg_len)
+        return NULL;
+    const char *name = (const char *)q->arg + at;
+    const char *end = memchr(name, '\0', q->arg_len - at);
+    if (!end || end == name)
+        return NULL;
+    *len = (size_t)(end - name);
+    return name;
+}
+
+static int do_lookup(const struct serve_state *s, const struct serve_request *q,
+                     struct serve_reply *out)
+{
+    struct fuse_entry_out entry = { .entry_valid = forever };
+    struct image_stat st;
+    uint32_t ino = 0;
+    size_t len;
+    const char *name = name_at(q, 0, &len);
+    if (!name)
+        return -EINVAL;
+    int rc = image_read_lookup(s->reader, ino_of(q->head.nodeid), name, len, &ino);
+    if (rc == -ENOENT) { /* node 0: the kernel remembers that there is none */
+        put(out, &entry, sizeof entry);
+        return 0;
+    }
+    if (rc == 0)
+        rc = image_read_stat(s->reader, ino, &st);
+    if (rc < 0)
+        return rc;
+    fill_entry(s, &st, &entry);
+    put(out, &entry, sizeof entry);
+    return 0;
+}
+
+static int do_getattr(const struct serve_state *s, const struct serve_request *q,
+                      struct serve_reply *out)
+{
+    struct fuse_attr_out attr = { .attr_valid = forever };
+    struct image_stat st;
+    int rc = image_read_stat(s->reader, ino_of(q->head.nodeid), &st);
+    if (rc < 0)
+        return rc;
+    fill_attr(s, &st, &attr.attr);
+    put(out, &attr, sizeof attr);
+    return 0;
+}
+
+static int do_readlink(const struct serve_state *s, const struct serve_request *q,
+                       struct serve_reply *out)
+{
+    ssize_t n = image_read_link(s->reader, ino_of(q->head.nodeid), (char *)out->data, out->cap);
+    if (n < 0)
+        return (int)n;
+    out->len = (size_t)n;
+    return 0;
+}
+
+static int do_read(const struct serve_state *s, const struct serve_request *q,
+                   struct serve_reply *out)
+{
+    struct fuse_read_in in;
+    memcpy(&in, q->arg, sizeof in);
+    size_t size = in.size < SERVE_MAX_READ ? in.size : SERVE_MAX_READ;
+    ssize_t n = image_read_data(s->reader, ino_of(q->head.nodeid), out->data, size, in.offset);
+    if (n < 0)
+        return (int)n;
+    out->len = (size_t)n;
+    return 0;
+}
+
+/* A reply that is being filled with directory entries. */
+struct listing {
+    const struct serve_state *s;
+    struct serve_reply *out;
+    size_t size;
+    bool plus;
+};
+
+static bool is_dots(const char *name, size_t len)
+{
+    return (len == 1 && name[0] == '.') || (len == 2 && name[0] == '.' && name[1] == '.');
+}
+
+static int add_entry(void *ctx, const struct image_dirent *d)
+{
+    struct listing *l = ctx;
+    struct fuse_dirent head = {
+        .ino = d->ino,
+        .off = d->next_cookie,
+        .namelen = (uint32_t)d->name_len,
+        .type = d->type,
+    };
+    size_t before = l->plus ? sizeof(struct fuse_entry_out) : 0;
+    size_t total = FUSE_DIRENT_ALIGN(before + FUSE_NAME_OFFSET + d->name_len);
+    if (total > l->size - l->out->len)
+        return 1;
+
+    uint8_t *to = l->out->data + l->out->len;
+    memset(to, 0, total);
+    if (l->plus && !is_dots(d->name, d->name_len)) {
+        struct image_stat st;
+        struct fuse_entry_out entry = { 0 }; /* node 0: only the name is told */
+        if (image_read_stat(l->s->reader, d->ino, &st) == 0)
+            fill_entry(l->s, &st, &entry);
+        memcpy(to, &entry, sizeof entry);
+    }
+    memcpy(to + before, &head, FUSE_NAME_OFFSET);
+    memcpy(to + before + FUSE_NAME_OFFSET, d->name, d->name_len);
+    l->out->len += total;
+    return 0;
+}
+
+static int list(const struct serve_state *s, const struct serve_request *q, struct serve_reply *out,
+                bool plus)
+{
+    struct fuse_read_in in;
+    memcpy(&in, q->arg, sizeof in);
+    struct listing l = { .s = s, .out = out, .plus = plus, .size = in.size };
+    if (l.size > SERVE_MAX_READ)
+        l.size = SERVE_MAX_READ;
+    int rc = image_read_dir(s->reader, ino_of(q->head.nodeid), in.offset, add_entry, &l);
+    return rc < 0 && out->len == 0 ? rc
+                                   : 0; /* what was read first, the damage with the next call */
+}
+
+static int do_readdir(const struct serve_state *s, const struct serve_request *q,
+                      struct serve_reply *out)
+{
+    return list(s, q, out, false);
+}
+
+static int do_readdirplus(const struct serve_state *s, const struct serve_request *q,
+                          struct serve_reply *out)
+{
+    return list(s, q, out, true);
+}
+
+/* Kernels before 5.1 have no way to be told that directories need no open. */
+static int do_opendir(const struct serve_state *s, const struct serve_request *q,
+                      struct serve_reply *out)
+{
+    (void)s;
+    (void)q;
+    (void)out;
+    return -ENOSYS;
+}
+
+static int do_statfs(const struct serve_state *s, const struct serve_request *q,
+                     struct serve_reply *out)
+{
+    (void)q;
+    struct fuse_statfs_out fs = {
+        .st = {
+            .blocks = s->fs.blocks,
+            .bfree = s->fs.free_blocks,
+            .bavail = s->fs.free_blocks,
+            .files = s->fs.inodes,
+            .ffree = s->fs.free_inodes,
+            .bsize = s->fs.block_bytes,
+            .frsize = s->fs.block_bytes,
+            .namelen = 255,
+        },
+    };
+    put(out, &fs, sizeof fs);
+    return 0;
+}
+
+/* A size of 0 asks for the length, which comes in a struct; else the bytes themselves come. */
+static int give_sized(struct serve_reply *out, size_t asked, ssize_t n)
+{
+    if (n < 0)
+        return (int)n;
+    if (asked == 0) {
+        struct fuse_getxattr_out length = { .size = (uint32_t)n };
+        put(out, &length, sizeof length);
+    } else {
+        out->len = (size_t)n;
+    }
+    return 0;
+}
+
+static int do_getxattr(const struct serve_state *s, const struct serve_request *q,
+                       struct serve_reply *out)
+{
+    struct fuse_getxattr_in in;
+    size_t len;
+    memcpy(&in, q->arg, sizeof in);
+    const char *name = name_at(q, sizeof in, &len);
+    if (!name)
+        return -EINVAL;
+    size_t size = in.size < SERVE_MAX_READ ? in.size : SERVE_MAX_READ;
+    return give_sized(out, size,
+                      image_read_xattr(s->reader, ino_of(q->head.nodeid), name, out->data, size));
+}
+
+static int do_listxattr(const struct serve_state *s, const struct serve_request *q,
+                        struct serve_reply *out)
+{
+    struct fuse_getxattr_in in;
+    memcpy(&in, q->arg, sizeof in);
+    size_t size = in.size < SERVE_MAX_READ ? in.size : SERVE_MAX_READ;
+    return give_sized(
+        out, size,
+        image_read_xattr_list(s->reader, ino_of(q->head.nodeid), (char *)out->data, size));
+}
+
+static int do_lseek(const struct serve_state *s, const struct serve_request *q,
+                    struct serve_reply *out)
+{
+    struct fuse_lseek_in in;
+    memcpy(&in, q->arg, sizeof in);
+    if (in.whence != SEEK_DATA && in.whence != SEEK_HOLE)
+        return -EINVAL;
+    int64_t at =
+        image_read_seek(s->reader, ino_of(q->head.nodeid), in.offset, in.whence == SEEK_HOLE);
+    if (at < 0)
+        return (int)at;
+    struct fuse_lseek_out reply = { .offset = (uint64_t)at };
+    put(out, &reply, sizeof reply);
+    return 0;
+}
+
+static int do_destroy(const struct serve_state *s, const struct serve_request *q,
+                      struct serve_reply *out)
+{
+    (void)s;
+    (void)q;
+    (void)out;
+    return 0;
+}
+
+/* Everything is answered at once and no node needs to be remembered. */
+static int do_ignore(const struct serve_state *s, const struct serve_request *q,
+                     struct serve_reply *out)
+{
+    (void)s;
+    (void)q;
+    (void)out;
+    return SERVE_NO_REPLY;
+}
+
+static int do_refuse(const struct serve_state *s, const struct serve_request *q,
+                     struct serve_reply *out)
+{
+    (void)s;
+    (void)q;
+    (void)out;
+    return -EROFS;
+}
+
+static int do_ioctl(const struct serve_state *s, const struct serve_request *q,
+                    struct serve_reply *out)
+{
+    (void)s;
+    (void)q;
+    (void)out;
+    return -ENOTTY;
+}
+
+/* What is not here is -ENOSYS, which makes the kernel stop asking: OPEN, FLUSH, FSYNC, ACCESS,
+ * STATX, POLL, SYNCFS … (a file that cannot change needs none of them). */
+static const struct op {
+    int (*answer)(const struct serve_state *s, const struct serve_request *q,
+                  struct serve_reply *out);
+    size_t arg_len; /* at least */
+} ops[] = {
+    [FUSE_LOOKUP] = { do_lookup, 2 },
+    [FUSE_FORGET] = { do_ignore, 0 },
+    [FUSE_GETATTR] = { do_getattr, 0 },
+    [FUSE_SETATTR] = { do_refuse, 0 },
+    [FUSE_READLINK] = { do_readlink, 0 },
+    [FUSE_SYMLINK] = { do_refuse, 0 },
+    [FUSE_MKNOD] = { do_refuse, 0 },
+    [FUSE_MKDIR] = { do_refuse, 0 },
+    [FUSE_UNLINK] = { do_refuse, 0 },
+    [FUSE_RMDIR] = { do_refuse, 0 },
+    [FUSE_RENAME] = { do_refuse, 0 },
+    [FUSE_LINK] = { do_refuse, 0 },
+    [FUSE_READ] = { do_read, sizeof(struct fuse_read_in) },
+    [FUSE_WRITE] = { do_refuse, 0 },
+    [FUSE_STATFS] = { do_statfs, 0 },
+    [FUSE_SETXATTR] = { do_refuse, 0 },
+    [FUSE_GETXATTR] = { do_getxattr, sizeof(struct fuse_getxattr_in) + 2 },
+    [FUSE_LISTXATTR] = { do_listxattr, sizeof(struct fuse_getxattr_in) },
+    [FUSE_REMOVEXATTR] = { do_refuse, 0 },
+    [FUSE_OPENDIR] = { do_opendir, 0 },
+    [FUSE_READDIR] = { do_readdir, sizeof(struct fuse_read_in) },
+    [FUSE_CREATE] = { do_refuse, 0 },
+    [FUSE_INTERRUPT] = { do_ignore, 0 },
+    [FUSE_DESTROY] = { do_destroy, 0 },
+    [FUSE_IOCTL] = { do_ioctl, 0 },
+    [FUSE_BATCH_FORGET] = { do_ignore, 0 },
+    [FUSE_FALLOCATE] = { do_refuse, 0 },
+    [FUSE_READDIRPLUS] = { do_readdirplus, sizeof(struct fuse_read_in) },
+    [FUSE_RENAME2] = { do_refuse, 0 },
+    [FUSE_LSEEK] = { do_lseek, sizeof(struct fuse_lseek_in) },
+    [FUSE_COPY_FILE_RANGE] = { do_refuse, 0 },
+};
+
+int serve_request_parse(const void *buf, size_t len, struct serve_request *out)
+{
+    if (len < sizeof out->head)
+        return -EIO;
+    memcpy(&out->head, buf, sizeof out->head);
+    if (out->head.len != len)
+        return -EIO;
+    out->arg = (const uint8_t *)buf + sizeof out->head;
+    out->arg_len = len - sizeof out->head;
+    return 0;
+}
+
+int serve_answer(const struct serve_state *s, const struct serve_request *q,
+                 struct serve_reply *out)
+{
+    uint32_t op = q->head.opcode;
+    out->len = 0;
+    if (op >= ARRAY_LEN(ops) || !ops[op].answer)
+        return -ENOSYS;
+    if (q->arg_len < ops[op].arg_len)
+        return -EINVAL;
+    int rc = ops[op].answer(s, q, out);
+    /* Damage is an I/O error to programs: few know EUCLEAN. */
+    return rc == -EUCLEAN ? -EIO : rc;
+}
+
+int serve_answer_init(const struct serve_request *q, struct serve_reply *out)
+{
+    const uint64_t wanted = FUSE_ASYNC_READ | FUSE_PARALLEL_DIROPS | FUSE_DO_READDIRPLUS |
+                            FUSE_READDIRPLUS_AUTO | FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT |
+                            FUSE_CACHE_SYMLINKS | FUSE_MAX_PAGES | FUSE_ASYNC_DIO |
+                            FUSE_EXPLICIT_INVAL_DATA;
+    struct fuse_init_in in = { 0 };
+    memcpy(&in, q->arg, q->arg_len < sizeof in ? q->arg_len : sizeof in);
+    struct fuse_init_out init = {
+        .major = FUSE_KERNEL_VERSION,
+        .minor = FUSE_KERNEL_MINOR_VERSION,
+        .max_readahead = SERVE_MAX_READ,
+        .flags = in.flags & (uint32_t)wanted,
+        .max_background = 64,
+        .congestion_threshold = 48,
+        .max_write = 4096,
+        .time_gran = 1,
+        .max_pages = SERVE_MAX_READ / 4096,
+    };
+    put(out, &init, sizeof init);
+    if (in.major > FUSE_KERNEL_VERSION)
+        return -EAGAIN;
+    if (in.major < FUSE_KERNEL_VERSION || in.minor < SERVE_MIN_MINOR)
+        return -EPROTO;
+    return 0;
+}
