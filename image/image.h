@@ -96,6 +96,15 @@ MUST_CHECK int image_unpack(int image_fd, const struct image_info *info, int roo
 /* Bytes an image needs for the tree, headroom included (metadata, journal, 10 % or 16 MiB). */
 MUST_CHECK int image_estimate(int rootfs_fd, uint64_t *size_bytes, struct err *e);
 
+/* ── trees: export, import, copy ──────────────────────────────────────────────────────────────────
+ */
+
+/* Write the image's tree to OUT_FD as a POSIX pax archive, without mounting and without root:
+ * canonical order, numeric owners, xattrs (SCHILY.xattr), holes (GNU.sparse 1.0), hard links. Same
+ * tree, same bytes. An empty lost+found and sockets are left out. ERR_INPUT: a damaged image, or a
+ * kind that is not read here (squashfs). */
+MUST_CHECK int image_export(int image_fd, const struct image_info *info, int out_fd, struct err *e);
+
 /* ── change ───────────────────────────────────────────────────────────────────────────────────────
  */
 

@@ -201,6 +201,9 @@ static void leave_ring(struct source_node *n)
     heir->atime = n->atime;
     heir->mtime = n->mtime;
     heir->ctime = n->ctime;
+    heir->atime_nsec = n->atime_nsec;
+    heir->mtime_nsec = n->mtime_nsec;
+    heir->ctime_nsec = n->ctime_nsec;
     heir->data = n->data;
     heir->mark = n->mark;
     heir->target = steal_ptr(n->target);

@@ -44,7 +44,8 @@ struct source_node {
     uint32_t uid, gid;
     uint32_t rdev_major, rdev_minor;
     uint64_t size;               /* of regular files and symlinks */
-    int64_t atime, mtime, ctime; /* seconds */
+    int64_t atime, mtime, ctime; /* seconds, since 1970 or before */
+    uint32_t atime_nsec, mtime_nsec, ctime_nsec;
     char *target;                /* of a symlink */
     struct source_xattr *xattrs; /* in order of their names */
     size_t n_xattrs;

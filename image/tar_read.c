@@ -109,6 +109,11 @@ static int take_times(struct archive_entry *entry, struct source_node *n, const 
 {
     n->mtime = archive_entry_mtime(entry);
     n->atime = archive_entry_atime_is_set(entry) ? archive_entry_atime(entry) : n->mtime;
+    n->mtime_nsec = (uint32_t)archive_entry_mtime_nsec(entry) % 1000000000u;
+    n->atime_nsec = archive_entry_atime_is_set(entry)
+                        ? (uint32_t)archive_entry_atime_nsec(entry) % 1000000000u
+                        : n->mtime_nsec;
+    n->ctime_nsec = n->mtime_nsec;
     n->ctime = n->mtime; /* of the file in the archive; ours begins with the image */
     if (n->mtime < TIME_MIN || n->mtime > TIME_MAX || n->atime < TIME_MIN || n->atime > TIME_MAX)
         return bad_entry(path, "has a time that no image can hold", e);

@@ -168,15 +168,30 @@ static int put_pax(struct writing *w, const struct str *pax, const char *path, s
     return pad(w, BLOCK, e);
 }
 
+/* A fraction counts forwards from the second before it, in pax from zero: -1 s + 0.75 is -0.25. */
+static void set_time(struct ustar *h, struct str *pax, const struct source_node *n)
+{
+    octal(h->mtime, sizeof h->mtime, 0);
+    if (n->mtime >= 0 && octal(h->mtime, sizeof h->mtime, (uint64_t)n->mtime) == 0 &&
+        !n->mtime_nsec)
+        return;
+    bool back = n->mtime < 0 && n->mtime_nsec;
+    int64_t seconds = back ? n->mtime + 1 : n->mtime;
+    uint32_t nsec = back ? 1000000000u - n->mtime_nsec : n->mtime_nsec;
+    char text[48];
+    int len =
+        snprintf(text, sizeof text, "%s%lld", back && !seconds ? "-" : "", (long long)seconds);
+    if (nsec)
+        len += snprintf(text + len, sizeof text - (size_t)len, ".%09u", nsec);
+    record(pax, "mtime", text, (size_t)len);
+}
+
 static void set_metadata(struct ustar *h, struct str *pax, const struct source_node *n)
 {
     octal(h->mode, sizeof h->mode, n->mode & 07777);
     number(pax, h->uid, sizeof h->uid, "uid", n->uid);
     number(pax, h->gid, sizeof h->gid, "gid", n->gid);
-    if (n->mtime >= 0)
-        number(pax, h->mtime, sizeof h->mtime, "mtime", (uint64_t)n->mtime);
-    else if (octal(h->mtime, sizeof h->mtime, 0) == 0)
-        record_number(pax, "mtime", n->mtime);
+    set_time(h, pax, n);
     for (size_t i = 0; i < n->n_xattrs; i++) {
         auto_free char *key = mem_printf("SCHILY.xattr.%s", n->xattrs[i].name);
         record(pax, key, n->xattrs[i].value, n->xattrs[i].len);
