@@ -149,7 +149,7 @@ static int link_applets(int rootfs_fd, size_t *n_applets, struct err *e)
     if (rc < 0)
         err_wrap(e, "cannot ask busybox for its applets");
     for (size_t i = 0; rc == 0 && i < a.paths.n; i++)
-        if (!str_ends(a.paths.v[i], "/busybox"))
+        if (strchr(a.paths.v[i], '/') && !str_ends(a.paths.v[i], "/busybox"))
             rc = fs_symlink_at(rootfs_fd, "/bin/busybox", a.paths.v[i], e);
     *n_applets = a.paths.n;
     strv_free(&a.paths);
