@@ -209,6 +209,11 @@ static void set_link(struct ustar *h, struct str *pax, const char *target)
 /* ── contents ───────────────────────────────────────────────────────────────────────────────────
  */
 
+static void extents_fini(struct extents *x)
+{
+    free(x->v);
+}
+
 static void extents_add(struct extents *x, uint64_t offset, uint64_t len)
 {
     if (x->n == x->cap) {
@@ -294,10 +299,8 @@ static int put_regular(struct writing *w, const struct source_node *n, const cha
 {
     struct ustar h = { .type = '0' };
     auto_str struct str pax = { 0 }, map = { 0 };
-    struct extents x = { 0 };
-    int rc = n->size ? find_extents(w, n, &x, e) : 0;
-    auto_free struct extent *owned = x.v;
-    if (rc < 0)
+    cleanup_with(extents_fini) struct extents x = { 0 };
+    if (n->size && find_extents(w, n, &x, e) < 0)
         return err_wrap(e, "'%s'", path);
     if (x.data < n->size) {
         sparse_map(&x, n->size, &map);
