@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/base/test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "cli/config.h"
+
+struct place {
+    char dir[64];
+    char *file;
+};
+
+static int setup(void **state)
+{
+    struct place *p = mem_zero(1, sizeof *p);
+    snprintf(p->dir, sizeof p->dir, "/tmp/hpcc-test-config-XXXXXX");
+    assert_non_null(mkdtemp(p->dir));
+    p->file = path_join(p->dir, "hpcc.yaml");
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(fs_remove_tree(AT_FDCWD, p->dir, NULL), 0);
+    free(p->file);
+    free(p);
+    return 0;
+}
+
+static void put(const struct place *p, const char *text, mode_t mode)
+{
+    auto_close int fd = open(p->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(fs_write_full(fd, text, strlen(text)), 0);
+    assert_int_equal(fchmod(fd, mode), 0);
+}
+
+static void every_key_is_read(void **state)
+{
+    const struct place *p = *state;
+    auto_err struct err e = { 0 };
+    auto_config struct config c = { 0 };
+    put(p,
+        "bind: [/a, '/b:/c:ro']\n"
+        "mount: {home: no, tmp: yes}\n"
+        "environment:\n  keep: [PYTHONPATH]\n  drop: SECRET\n  set: {LANG: C.UTF-8}\n"
+        "defaults: {cleanenv: yes, share: no}\n"
+        "profiles: [nv]\n"
+        "cache-dir: /var/cache/x\n"
+        "tmp-dir: /scratch\n",
+        0644);
+    assert_int_equal(config_read(p->file, CONFIG_USER, &c, &e), 0);
+    assert_int_equal(c.binds.n, 2);
+    assert_string_equal(c.binds.v[1], "/b:/c:ro");
+    assert_int_equal(c.no_mount.n, 1);
+    assert_string_equal(c.no_mount.v[0], "home");
+    assert_string_equal(c.env_keep.v[0], "PYTHONPATH");
+    assert_string_equal(c.env_drop.v[0], "SECRET");
+    assert_string_equal(c.env_set.v[0], "LANG=C.UTF-8");
+    assert_int_equal(c.cleanenv, CONFIG_YES);
+    assert_int_equal(c.share, CONFIG_NO);
+    assert_int_equal(c.contain, CONFIG_UNSET);
+    assert_string_equal(c.profiles.v[0], "nv");
+    assert_string_equal(c.cache_dir, "/var/cache/x");
+    assert_string_equal(c.tmp_dir, "/scratch");
+}
+
+static void a_second_file_adds_to_lists_and_replaces_values(void **state)
+{
+    const struct place *p = *state;
+    auto_err struct err e = { 0 };
+    auto_config struct config c = { 0 };
+    put(p, "bind: /a\ntmp-dir: /x\n", 0600);
+    assert_int_equal(config_read(p->file, CONFIG_USER, &c, &e), 0);
+    put(p, "bind: /b\ntmp-dir: /y\n", 0600);
+    assert_int_equal(config_read(p->file, CONFIG_USER, &c, &e), 0);
+    assert_int_equal(c.binds.n, 2);
+    assert_string_equal(c.tmp_dir, "/y");
+}
+
+static void mistakes_name_line_and_cure(void **state)
+{
+    const struct place *p = *state;
+    static const struct {
+        const char *text, *message, *hint;
+    } cases[] = {
+        { "bnid: /a\n", ":1: unknown key 'bnid'", "did you mean 'bind'?" },
+        { "defaults: {contian: yes}\n", ":1: unknown key 'contian'", "did you mean 'contain'?" },
+        { "\ndefaults: {contain: maybe}\n", ":2: 'contain' must be yes or no", NULL },
+        { "bind: {a: b}\n", ":1: 'bind' must be a list of words", NULL },
+        { "tmp-dir: x\n", ":1: 'tmp-dir' must be an absolute path", NULL },
+        { "mount: yes\n", ":1: 'mount' must be a map", NULL },
+        { "limit: {overlay: no}\n", ":1: 'limit' is for the site's configuration only",
+          "/etc/hpcc" },
+        { "- a\n", ":1: expected 'key: value' lines", NULL },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_err struct err e = { 0 };
+        auto_config struct config c = { 0 };
+        put(p, cases[i].text, 0600);
+        assert_int_equal(config_read(p->file, CONFIG_USER, &c, &e), -1);
+        assert_int_equal(e.code, ERR_INPUT);
+        assert_non_null(strstr(e.msg, cases[i].message));
+        if (cases[i].hint)
+            assert_non_null(strstr(e.hint, cases[i].hint));
+    }
+}
+
+static void files_that_others_can_write_are_refused(void **state)
+{
+    const struct place *p = *state;
+    auto_err struct err e = { 0 };
+    auto_config struct config c = { 0 };
+    put(p, "bind: /a\n", 0664);
+    assert_int_equal(config_read(p->file, CONFIG_USER, &c, &e), -1);
+    assert_non_null(strstr(e.msg, "not trusted"));
+    assert_int_equal(c.binds.n, 0);
+}
+
+static void the_sites_file_must_be_roots_and_no_link(void **state)
+{
+    const struct place *p = *state;
+    if (geteuid() != 0)
+        skip();
+    auto_config struct config c = { 0 };
+    auto_err struct err e = { 0 };
+    put(p, "limit: {overlay: no, image-dirs: [/apps]}\n", 0644);
+    assert_int_equal(config_read(p->file, CONFIG_SITE, &c, &e), 0);
+    assert_int_equal(c.overlay, CONFIG_NO);
+    assert_int_equal(config_allows_image(&c, "/apps/x.img", &e), 0);
+    assert_int_equal(config_allows_image(&c, "/apps2/x.img", &e), -1);
+    assert_non_null(strstr(e.hint, "/apps"));
+
+    auto_free char *link = path_join(p->dir, "link.yaml");
+    assert_int_equal(symlink("hpcc.yaml", link), 0);
+    assert_int_equal(config_read(link, CONFIG_SITE, &c, &e), -1);
+    assert_int_equal(chown(p->file, 12345, 0), 0);
+    assert_int_equal(config_read(p->file, CONFIG_SITE, &c, &e), -1);
+    assert_int_equal(chown(p->file, 0, 0), 0);
+    assert_int_equal(chmod(p->dir, 0777), 0);
+    assert_int_equal(config_read(p->file, CONFIG_SITE, &c, &e), -1);
+}
+
+static void no_file_and_no_home_are_fine(void **state)
+{
+    const struct place *p = *state;
+    auto_config struct config c = { 0 };
+    auto_err struct err e = { 0 };
+    assert_int_equal(config_read(p->file, CONFIG_USER, &c, &e), 0);
+    const char *const none[] = { NULL };
+    assert_int_equal(config_load(none, &c, &e), 0);
+    assert_int_equal(c.binds.n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_key_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_second_file_adds_to_lists_and_replaces_values, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(mistakes_name_line_and_cure, setup, teardown),
+        cmocka_unit_test_setup_teardown(files_that_others_can_write_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_sites_file_must_be_roots_and_no_link, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_file_and_no_home_are_fine, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
