@@ -15,11 +15,11 @@ struct slot {
     pthread_mutex_t lock;
     uint64_t tag; /* chunk number + 1; 0: empty */
     uint32_t valid;
+    uint8_t *data; /* NULL until first used */
 };
 
 struct reader_cache {
     struct slot slot[SLOTS];
-    uint8_t data[SLOTS][CHUNK];
 };
 
 struct reader_cache *reader_cache_new(void)
@@ -34,8 +34,10 @@ void reader_cache_free(struct reader_cache *c)
 {
     if (!c)
         return;
-    for (size_t i = 0; i < SLOTS; i++)
+    for (size_t i = 0; i < SLOTS; i++) {
         pthread_mutex_destroy(&c->slot[i].lock);
+        free(c->slot[i].data);
+    }
     free(c);
 }
 
@@ -123,13 +125,14 @@ static int read_cached(const struct image_reader *r, uint64_t chunk_no, size_t s
                        size_t len)
 {
     struct slot *s = &r->cache->slot[chunk_no % SLOTS];
-    uint8_t *data = r->cache->data[chunk_no % SLOTS];
     int rc = 0;
 
     pthread_mutex_lock(&s->lock);
     if (s->tag != chunk_no + 1) {
         s->tag = 0;
-        ssize_t n = pread_some(r, chunk_no * CHUNK, data, CHUNK);
+        if (!s->data)
+            s->data = mem_alloc(CHUNK);
+        ssize_t n = pread_some(r, chunk_no * CHUNK, s->data, CHUNK);
         if (n >= 0) {
             s->valid = (uint32_t)n;
             s->tag = chunk_no + 1;
@@ -139,7 +142,7 @@ static int read_cached(const struct image_reader *r, uint64_t chunk_no, size_t s
     if (rc == 0 && skip + len > s->valid)
         rc = -EIO;
     if (rc == 0)
-        memcpy(buf, data + skip, len);
+        memcpy(buf, s->data + skip, len);
     pthread_mutex_unlock(&s->lock);
     return rc;
 }

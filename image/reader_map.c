@@ -35,7 +35,7 @@ static int run_at(const struct image_reader *r, const uint8_t *map, size_t n, ui
     return 0;
 }
 
-static int map_indirect(const struct image_reader *r, const struct reader_inode *inode,
+static int find_indirect(const struct image_reader *r, const struct reader_inode *inode,
                         uint64_t logical, uint64_t max, struct reader_run *out)
 {
     unsigned bits = r->block_bits - 2; /* of an index into an indirect block */
@@ -105,7 +105,7 @@ static int last_not_above(const uint8_t *entries, int n, uint64_t logical)
     return lo - 1;
 }
 
-static int map_leaf(const struct image_reader *r, const uint8_t *x, uint64_t logical, uint64_t end,
+static int find_in_leaf(const struct image_reader *r, const uint8_t *x, uint64_t logical, uint64_t end,
                     struct reader_run *out)
 {
     uint64_t start = le32_at(x, 0), len = le16_at(x, 4);
@@ -124,7 +124,7 @@ static int map_leaf(const struct image_reader *r, const uint8_t *x, uint64_t log
     return 0;
 }
 
-static int map_extents(const struct image_reader *r, const struct reader_inode *inode,
+static int find_extent(const struct image_reader *r, const struct reader_inode *inode,
                        uint64_t logical, uint64_t max, struct reader_run *out)
 {
     uint8_t buf[READER_MAX_BLOCK];
@@ -150,7 +150,7 @@ static int map_extents(const struct image_reader *r, const struct reader_inode *
         }
         const uint8_t *x = entries + (size_t)i * EXTENT_BYTES;
         if (depth == 0) {
-            int rc = map_leaf(r, x, logical, end, out);
+            int rc = find_in_leaf(r, x, logical, end, out);
             if (rc < 0)
                 return rc;
             break;
@@ -174,6 +174,6 @@ int reader_map(const struct image_reader *r, const struct reader_inode *inode, u
     if (max == 0 || logical >> 32)
         return -EUCLEAN;
     if (inode->flags & FLAG_EXTENTS)
-        return map_extents(r, inode, logical, max, out);
-    return map_indirect(r, inode, logical, max, out);
+        return find_extent(r, inode, logical, max, out);
+    return find_indirect(r, inode, logical, max, out);
 }

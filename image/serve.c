@@ -140,7 +140,7 @@ static int greet(int fd, struct err *e)
     }
 }
 
-static unsigned pool_size(unsigned wanted)
+static unsigned count_threads(unsigned wanted)
 {
     cpu_set_t cpus;
     unsigned n = wanted;
@@ -158,7 +158,7 @@ int image_serve(const struct image_serve_spec *spec, struct err *e)
     if (rc != 0)
         return rc < 0 ? -1 : 0;
 
-    struct pool p = { .fd = spec->fuse_fd, .max = pool_size(spec->n_threads), .n_threads = 1 };
+    struct pool p = { .fd = spec->fuse_fd, .max = count_threads(spec->n_threads), .n_threads = 1 };
     p.state.reader = spec->reader;
     image_read_fs_stat(spec->reader, &p.state.fs);
     pthread_mutex_init(&p.lock, NULL);
