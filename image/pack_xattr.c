@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-
 #include "base/mem.h"
 #include "image/ext_out.h"
 #include "image/pack_plan.h"
