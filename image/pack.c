@@ -7,6 +7,7 @@
 #include "image/ext_make.h"
 #include "image/ext_out.h"
 #include "image/image.h"
+#include "image/pack.h"
 #include "image/pack_plan.h"
 
 #define MIB (1ull << 20)
@@ -58,6 +59,7 @@ int image_estimate(int rootfs_fd, uint64_t *size_bytes, struct err *e)
 /* One image on its way. */
 struct job {
     const struct image_pack_spec *spec;
+    const struct pack_from *from; /* NULL: a directory */
     struct pack_plan plan;
     struct pack_clamp clamp;
     struct ext_make_spec make;
@@ -122,8 +124,10 @@ static int tell_growth(const struct job *j, struct err *e)
 static int prepare(struct job *j, int draft_fd, struct err *e)
 {
     const struct image_pack_spec *spec = j->spec;
-    if (pack_plan(spec->rootfs_fd, &j->plan, e) < 0 ||
-        pack_count(&j->plan, COUNT_ABOVE, &j->n_blocks, e) < 0)
+    bool tight = j->from && j->from->tight && spec->size_bytes == 0;
+    int rc = j->from ? pack_plan_source(j->from->source, &j->plan, e)
+                     : pack_plan(spec->rootfs_fd, &j->plan, e);
+    if (rc < 0 || pack_count(&j->plan, tight ? 0 : COUNT_ABOVE, &j->n_blocks, e) < 0)
         return -1;
     pack_number(&j->plan);
     j->clamp = (struct pack_clamp){ .on = spec->deterministic, .epoch = spec->epoch };
@@ -135,11 +139,28 @@ static int prepare(struct job *j, int draft_fd, struct err *e)
         .n_inodes = inodes_for(&j->plan) + EXT2_GOOD_OLD_FIRST_INO,
         .now = spec->deterministic ? spec->epoch : time(NULL),
     };
-    if (j->make.size_bytes == 0)
+    if (tight) { /* from here make_to_fit goes up by what is missing */
+        j->make.size_bytes = j->n_blocks * EXT_BLOCK + IMAGE_MIN_BYTES;
+        j->make.size_bytes += j->make.n_inodes * EXT_INODE_BYTES;
+    } else if (j->make.size_bytes == 0) {
         j->make.size_bytes = size_for(j->n_blocks, j->make.n_inodes);
+    }
     if (j->make.size_bytes < IMAGE_MIN_BYTES)
         return err_set(e, ERR_INPUT, "an image has at least 4 MiB");
     ext_ids_from(j->key.data, j->key.len, &j->make.ids);
+    if (j->from && j->from->keep)
+        j->make.ids = j->from->keep->ids;
+    return 0;
+}
+
+/* Make it look like the image that it will replace. */
+static int take_over(const struct job *j, ext2_filsys fs, struct err *e)
+{
+    const struct pack_keep *keep = j->from->keep;
+    memcpy(fs->super->s_volume_name, keep->label, sizeof keep->label);
+    if (str_starts(keep->head, "#!") &&
+        fs_pwrite_full(j->make.fd, keep->head, sizeof keep->head, 0) < 0)
+        return err_sys(e, "cannot write '%s'", j->spec->path);
     return 0;
 }
 
@@ -153,6 +174,8 @@ static int fill(struct job *j, ext2_filsys fs, struct err *e)
     int failed = ext_out_flush(&out);
     if (failed)
         return ext_err(e, failed, "cannot write '%s'", j->spec->path);
+    if (j->from && j->from->keep)
+        return take_over(j, fs, e);
     /* The UUID also depends on the files' data, which only now is known. */
     struct ext_ids ids;
     str_add_n(&j->key, digest, sizeof digest);
@@ -197,10 +220,11 @@ static int publish(const struct job *j, struct fs_draft *draft, struct image_pac
     return 0;
 }
 
-int image_pack(const struct image_pack_spec *spec, struct image_pack_report *report, struct err *e)
+static int pack(const struct image_pack_spec *spec, const struct pack_from *from,
+                struct image_pack_report *report, struct err *e)
 {
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
-    cleanup_with(job_fini) struct job j = { .spec = spec };
+    cleanup_with(job_fini) struct job j = { .spec = spec, .from = from };
     auto_ext_fs ext2_filsys fs = NULL;
     if (fs_draft_open(spec->path, &draft, e) < 0 || prepare(&j, draft.fd, e) < 0 ||
         make_to_fit(&j, &fs, e) < 0 || tell_growth(&j, e) < 0)
@@ -208,4 +232,15 @@ int image_pack(const struct image_pack_spec *spec, struct image_pack_report *rep
     if (fill(&j, fs, e) < 0 || ext_fs_finish(&fs, spec->path, e) < 0)
         return -1;
     return publish(&j, &draft, report, e);
+}
+
+int image_pack(const struct image_pack_spec *spec, struct image_pack_report *report, struct err *e)
+{
+    return pack(spec, NULL, report, e);
+}
+
+int pack_source(const struct image_pack_spec *spec, const struct pack_from *from,
+                struct image_pack_report *report, struct err *e)
+{
+    return pack(spec, from, report, e);
 }

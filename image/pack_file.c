@@ -42,11 +42,44 @@ static uint64_t skip_hole(int fd, uint64_t at, uint64_t size)
     return start > at ? (start < size ? start : size) : at;
 }
 
+/* From the source: reading says what is wrong itself. */
+static int read_source(struct pack_plan *p, const struct pack_node *n, const struct pack_reader *to,
+                       struct err *e)
+{
+    const struct source *s = p->source;
+    for (uint64_t at = 0; at < n->size;) {
+        if (s->ops->seek) {
+            int64_t data = s->ops->seek(s->ctx, n->from, at, false, e);
+            if (data < 0)
+                return -1;
+            uint64_t start = (uint64_t)data & ~(uint64_t)(EXT_BLOCK - 1);
+            at = (uint64_t)data >= n->size ? n->size : start > at ? start : at;
+        }
+        uint64_t left = n->size - at;
+        if (left == 0)
+            break;
+        size_t want = left < PACK_READ_BYTES ? (size_t)left : PACK_READ_BYTES;
+        for (size_t done = 0; done < want;) {
+            ssize_t got = s->ops->read(s->ctx, n->from, p->data + done, want - done, at + done, e);
+            if (got < 0)
+                return -1;
+            if (got == 0)
+                return changed(p, n, e);
+            done += (size_t)got;
+        }
+        give_blocks(p->data, want, at / EXT_BLOCK, to);
+        at += want;
+    }
+    return 0;
+}
+
 int pack_file_read(struct pack_plan *p, const struct pack_node *n, const struct pack_reader *to,
                    struct err *e)
 {
     if (n->size == 0)
         return 0;
+    if (p->source)
+        return read_source(p, n, to, e);
     int dir_fd = pack_dir_fd(p, n->parent);
     if (dir_fd < 0)
         return fail(p, n, e);

@@ -142,6 +142,37 @@ static int look_at(struct pack_plan *p, int dir_fd, struct pack_node *n, struct 
     return check_limits(p, n, e);
 }
 
+/* The same from the source's node TO, whose name CHILD may only be. */
+static int look_at_source(struct pack_plan *p, struct source_node *child, struct pack_node *n,
+                          struct err *e)
+{
+    struct source_node *f = source_file(child);
+    n->from = f;
+    n->mode = f->mode;
+    n->uid = f->uid;
+    n->gid = f->gid;
+    n->mtime = f->mtime;
+    n->mtime_ns = f->mtime_nsec;
+    n->rdev_major = f->rdev_major;
+    n->rdev_minor = f->rdev_minor;
+    n->size = S_ISREG(f->mode) || S_ISLNK(f->mode) ? f->size : 0;
+    if (S_ISLNK(f->mode)) {
+        n->size = strlen(f->target);
+        n->target = add_text(p, f->target, n->size);
+    }
+    if (f->n_names > 1) {
+        n->first = pack_link_find(p, 0, (uintptr_t)f, n->first);
+        if (&p->nodes[n->first] != n) {
+            p->nodes[n->first].n_links++;
+            return check_limits(p, &p->nodes[n->first], e);
+        }
+    }
+    if (pack_xattr_take(p, n, e) < 0)
+        return -1;
+    p->n_inodes++;
+    return check_limits(p, n, e);
+}
+
 static int by_name(const void *a, const void *b, void *text)
 {
     return strcmp((const char *)text + *(const size_t *)a, (const char *)text + *(const size_t *)b);
@@ -185,6 +216,23 @@ static int list_names(struct pack_plan *p, int dir_fd, struct names *l)
     return 0;
 }
 
+/* After the node N of an entry of DIR is filled in: count what depends on its place. */
+static int entered(struct pack_plan *p, uint32_t dir, struct pack_node *n, struct err *e)
+{
+    if (S_ISDIR(n->mode)) {
+        n->n_links = 2;
+        p->nodes[p->dirs[dir].node].n_links++;
+    }
+    if (dir == 0 && str_eq(pack_name(p, n), "lost+found")) {
+        if (!S_ISDIR(n->mode))
+            return err_set(e, ERR_INPUT, "'/lost+found' of the tree is not a directory");
+        p->lost_found = n->first;
+    }
+    if (p->n_nodes > UINT32_MAX / 2)
+        return err_set(e, ERR_INPUT, "the tree has more files than an ext3 can hold");
+    return 0;
+}
+
 /* Make a node of each entry of DIR. */
 static int read_dir(struct pack_plan *p, uint32_t dir, struct err *e)
 {
@@ -199,19 +247,25 @@ static int read_dir(struct pack_plan *p, uint32_t dir, struct err *e)
         struct pack_node *n = add_node(p);
         n->name = names.at[i];
         n->parent = dir;
-        if (look_at(p, dir_fd, n, e) < 0)
+        if (look_at(p, dir_fd, n, e) < 0 || entered(p, dir, n, e) < 0)
             return -1;
-        if (S_ISDIR(n->mode)) {
-            n->n_links = 2;
-            p->nodes[self].n_links++;
-        }
-        if (dir == 0 && str_eq(pack_name(p, n), "lost+found")) {
-            if (!S_ISDIR(n->mode))
-                return err_set(e, ERR_INPUT, "'/lost+found' of the tree is not a directory");
-            p->lost_found = n->first;
-        }
-        if (p->n_nodes > UINT32_MAX / 2)
-            return err_set(e, ERR_INPUT, "the tree has more files than an ext3 can hold");
+    }
+    return check_limits(p, &p->nodes[self], e);
+}
+
+static int read_source_dir(struct pack_plan *p, uint32_t dir, struct err *e)
+{
+    const uint32_t self = p->dirs[dir].node;
+    const struct source_node *from = p->nodes[self].from;
+    p->dirs[dir].first = (uint32_t)p->n_nodes;
+    p->dirs[dir].n = (uint32_t)from->n_children;
+    for (size_t i = 0; i < from->n_children; i++) {
+        struct source_node *child = from->children[i];
+        struct pack_node *n = add_node(p);
+        n->name = add_text(p, child->name, strlen(child->name));
+        n->parent = dir;
+        if (look_at_source(p, child, n, e) < 0 || entered(p, dir, n, e) < 0)
+            return -1;
     }
     return check_limits(p, &p->nodes[self], e);
 }
@@ -224,7 +278,12 @@ static int walk(struct pack_plan *p, struct err *e)
     size_t n = 0, cap = 0;
     for (uint32_t node = 0;;) {
         uint32_t dir = add_dir(p, node, node ? p->nodes[node].parent : 0);
-        if (!p->nodes[node].hollow && read_dir(p, dir, e) < 0)
+        int rc = 0;
+        if (p->source)
+            rc = read_source_dir(p, dir, e);
+        else if (!p->nodes[node].hollow)
+            rc = read_dir(p, dir, e);
+        if (rc < 0)
             return -1;
         const struct pack_dir *d = &p->dirs[dir];
         for (uint32_t i = d->first + d->n; i-- > d->first;) {
@@ -242,6 +301,24 @@ static int walk(struct pack_plan *p, struct err *e)
     }
 }
 
+/* Add the root, and all below it. */
+static int plan_tree(struct pack_plan *p, struct err *e)
+{
+    p->data = mem_alloc(PACK_READ_BYTES);
+    struct pack_node *root = add_node(p);
+    root->name = add_text(p, ".", 1);
+    root->n_links = 2;
+    int rc = p->source ? look_at_source(p, p->source->root, root, e)
+                       : look_at(p, p->fds.rootfs_fd, root, e);
+    if (rc < 0 || walk(p, e) < 0)
+        return -1;
+    if (!p->lost_found) {
+        p->n_inodes++;
+        p->nodes[0].n_links++;
+    }
+    return 0;
+}
+
 int pack_plan(int rootfs_fd, struct pack_plan *out, struct err *e)
 {
     auto_pack_plan struct pack_plan p = { .fds.rootfs_fd = rootfs_fd };
@@ -250,16 +327,19 @@ int pack_plan(int rootfs_fd, struct pack_plan *out, struct err *e)
         return err_sys(e, "cannot read the tree");
     p.dev = st.st_dev;
     p.proc = access("/proc/self/fd", X_OK) == 0;
-    p.data = mem_alloc(PACK_READ_BYTES);
-    struct pack_node *root = add_node(&p);
-    root->name = add_text(&p, ".", 1);
-    root->n_links = 2;
-    if (look_at(&p, rootfs_fd, root, e) < 0 || walk(&p, e) < 0)
+    if (plan_tree(&p, e) < 0)
         return -1;
-    if (!p.lost_found) {
-        p.n_inodes++;
-        p.nodes[0].n_links++;
-    }
+    *out = p;
+    p = (struct pack_plan){ 0 };
+    return 0;
+}
+
+int pack_plan_source(struct source *s, struct pack_plan *out, struct err *e)
+{
+    auto_pack_plan struct pack_plan p = { .fds.rootfs_fd = -1, .source = s };
+    source_sort(s);
+    if (plan_tree(&p, e) < 0)
+        return -1;
     *out = p;
     p = (struct pack_plan){ 0 };
     return 0;

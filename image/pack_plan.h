@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "image/source.h"
 
 enum {
     PACK_LOST_FOUND_INO = 11,
@@ -40,7 +41,8 @@ struct pack_node {
     uint32_t ino;     /* given by pack_number */
     uint32_t mode, uid, gid;
     uint32_t rdev_major, rdev_minor;
-    bool hollow; /* a mount point: its content belongs to another file system */
+    bool hollow;              /* a mount point: its content belongs to another file system */
+    struct source_node *from; /* where a source is packed: what carries the metadata; lent */
 };
 
 struct pack_dir {
@@ -62,6 +64,7 @@ struct pack_fds {
 };
 
 struct pack_plan {
+    const struct source *source; /* lent; NULL: a directory */
     struct pack_fds fds;
     struct pack_node *nodes; /* the first is the root */
     size_t n_nodes, cap_nodes;
@@ -79,6 +82,10 @@ enum { PACK_READ_BYTES = 1 << 20 };
 
 /* Read the tree. ERR_INPUT: something that an ext3 cannot hold, by its path. */
 MUST_CHECK int pack_plan(int rootfs_fd, struct pack_plan *out, struct err *e);
+
+/* The same of a source, which must outlive the plan. All of its security.* attributes are taken:
+ * whoever filled it chose them. */
+MUST_CHECK int pack_plan_source(struct source *s, struct pack_plan *out, struct err *e);
 void pack_plan_fini(struct pack_plan *p);
 #define auto_pack_plan cleanup_with(pack_plan_fini)
 
@@ -103,6 +110,9 @@ void pack_links_free(struct pack_links *l);
 /* Read the extended attributes of NAME below DIR_FD: user.*, trusted.* (as root), POSIX ACLs and
  * security.capability, as they stand on disk. */
 MUST_CHECK int pack_xattr_read(struct pack_plan *p, int dir_fd, struct pack_node *n, struct err *e);
+
+/* The same from N->from. */
+MUST_CHECK int pack_xattr_take(struct pack_plan *p, struct pack_node *n, struct err *e);
 void pack_xattr_free(struct pack_xattr *x);
 
 /* Read a file's data block by block (the last one padded with zeros), leaving out blocks of zeros:

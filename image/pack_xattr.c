@@ -20,7 +20,7 @@ enum {
 
 /* Where the attributes of one name are read: through /proc, which serves every type of file, or
  * through a descriptor of the file where there is no /proc. */
-struct source {
+struct reach {
     char path[PATH_MAX];
     int fd; /* -1: by path */
 };
@@ -60,6 +60,8 @@ static const struct prefix {
     { "security.capability", INDEX_SECURITY, true },
 };
 
+static const struct prefix security = { "security.", INDEX_SECURITY, false };
+
 static const struct prefix *prefix_of(const char *name)
 {
     if (str_starts(name, "trusted.overlay."))
@@ -70,12 +72,12 @@ static const struct prefix *prefix_of(const char *name)
     return NULL;
 }
 
-static ssize_t get_list(const struct source *s, char *buf, size_t len)
+static ssize_t get_list(const struct reach *s, char *buf, size_t len)
 {
     return s->fd < 0 ? llistxattr(s->path, buf, len) : flistxattr(s->fd, buf, len);
 }
 
-static ssize_t get_value(const struct source *s, const char *name, void *buf, size_t len)
+static ssize_t get_value(const struct reach *s, const char *name, void *buf, size_t len)
 {
     return s->fd < 0 ? lgetxattr(s->path, name, buf, len) : fgetxattr(s->fd, name, buf, len);
 }
@@ -97,19 +99,27 @@ static uint32_t acl_to_disk(uint8_t *acl, size_t len)
     return (uint32_t)(out - acl);
 }
 
-static int read_value(const struct source *s, const char *name, struct attr *a)
+/* Add one attribute; VALUE (LEN bytes) is eaten. */
+static void add_attr(struct attrs *out, const struct prefix *p, const char *name, uint8_t *value,
+                     size_t len)
 {
-    ssize_t len = get_value(s, name, NULL, 0);
-    if (len < 0)
-        return -1;
-    a->value = mem_alloc((size_t)len + 1);
-    len = get_value(s, name, a->value, (size_t)len);
-    if (len < 0)
-        return -1;
-    a->size = (uint32_t)len;
-    if (a->index == INDEX_ACL_ACCESS || a->index == INDEX_ACL_DEFAULT)
-        a->size = acl_to_disk(a->value, (size_t)len);
-    return 0;
+    const char *rest = name + strlen(p->text);
+    if (p->index == INDEX_SECURITY)
+        rest = name + strlen("security.");
+    struct attr a = { .name = rest,
+                      .index = p->index,
+                      .name_len = (uint8_t)strlen(rest),
+                      .size = (uint32_t)len,
+                      .value = value };
+    if (p->index == INDEX_ACL_ACCESS || p->index == INDEX_ACL_DEFAULT) {
+        a.size = acl_to_disk(value, len);
+        if (a.size <= 4) { /* an empty access control list says nothing */
+            free(value);
+            return;
+        }
+    }
+    out->list = mem_resize(out->list, out->n + 1, sizeof *out->list);
+    out->list[out->n++] = a;
 }
 
 /* In the order that the kernel wants in a block: by index, length of the name, name. */
@@ -124,7 +134,7 @@ static int attr_order(const void *va, const void *vb)
 }
 
 /* Read what is to be taken. Returns -1 with errno. */
-static int read_attrs(const struct source *s, struct attrs *out)
+static int read_attrs(const struct reach *s, struct attrs *out)
 {
     ssize_t len = get_list(s, NULL, 0);
     if (len <= 0)
@@ -138,19 +148,14 @@ static int read_attrs(const struct source *s, struct attrs *out)
         const struct prefix *p = prefix_of(name);
         if (!p)
             continue;
-        out->list = mem_resize(out->list, out->n + 1, sizeof *out->list);
-        struct attr *a = &out->list[out->n++];
-        const char *rest = name + strlen(p->text);
-        if (p->index == INDEX_SECURITY)
-            rest = name + strlen("security.");
-        *a = (struct attr){ .name = rest, .index = p->index, .name_len = (uint8_t)strlen(rest) };
-        if (read_value(s, name, a) < 0)
+        ssize_t size = get_value(s, name, NULL, 0);
+        auto_free uint8_t *value = size < 0 ? NULL : mem_alloc((size_t)size + 1);
+        if (value)
+            size = get_value(s, name, value, (size_t)size);
+        if (size < 0)
             return -1;
-        if (a->size == 0 && p->whole) /* an empty access control list says nothing */
-            free(out->list[--out->n].value);
+        add_attr(out, p, name, steal_ptr(value), (size_t)size);
     }
-    if (out->n)
-        qsort(out->list, out->n, sizeof *out->list, attr_order);
     return 0;
 }
 
@@ -237,8 +242,21 @@ void pack_xattr_free(struct pack_xattr *x)
     free(x);
 }
 
+static int set_attrs(struct pack_plan *p, struct pack_node *n, struct attrs *attrs, struct err *e)
+{
+    if (attrs->n == 0)
+        return 0;
+    qsort(attrs->list, attrs->n, sizeof *attrs->list, attr_order);
+    n->xattr = mem_zero(1, sizeof *n->xattr);
+    if (lay_out(attrs, n->xattr))
+        return 0;
+    auto_free char *path = pack_path(p, n);
+    return err_set(e, ERR_INPUT,
+                   "the extended attributes of '%s' are larger than the 4 KiB of an ext3", path);
+}
+
 static int open_source(const struct pack_plan *p, int dir_fd, const struct pack_node *n,
-                       struct source *s)
+                       struct reach *s)
 {
     s->fd = -1;
     if (p->proc) {
@@ -255,7 +273,7 @@ static int open_source(const struct pack_plan *p, int dir_fd, const struct pack_
 
 int pack_xattr_read(struct pack_plan *p, int dir_fd, struct pack_node *n, struct err *e)
 {
-    struct source s;
+    struct reach s;
     cleanup_with(attrs_fini) struct attrs attrs = { 0 };
     int rc = open_source(p, dir_fd, n, &s);
     if (rc == 0)
@@ -267,14 +285,19 @@ int pack_xattr_read(struct pack_plan *p, int dir_fd, struct pack_node *n, struct
         errno = saved;
         return err_sys(e, "cannot read the extended attributes of '%s'", path);
     }
-    if (attrs.n == 0)
-        return 0;
-    n->xattr = mem_zero(1, sizeof *n->xattr);
-    if (!lay_out(&attrs, n->xattr)) {
-        auto_free char *path = pack_path(p, n);
-        return err_set(e, ERR_INPUT,
-                       "the extended attributes of '%s' are larger than the 4 KiB of an ext3",
-                       path);
+    return set_attrs(p, n, &attrs, e);
+}
+
+int pack_xattr_take(struct pack_plan *p, struct pack_node *n, struct err *e)
+{
+    cleanup_with(attrs_fini) struct attrs attrs = { 0 };
+    for (size_t i = 0; i < n->from->n_xattrs; i++) {
+        const struct source_xattr *x = &n->from->xattrs[i];
+        const struct prefix *prefix = prefix_of(x->name);
+        if (!prefix && str_starts(x->name, security.text))
+            prefix = &security;
+        if (prefix)
+            add_attr(&attrs, prefix, x->name, mem_dup(x->value, x->len), x->len);
     }
-    return 0;
+    return set_attrs(p, n, &attrs, e);
 }
