@@ -39,6 +39,8 @@ int build_check(const char *def_path, struct deffile **out, struct err *e)
     struct utsname host;
     if (uname(&host) < 0)
         return err_sys(e, "cannot ask for the host's architecture");
+    if (def->ok)
+        sections_check(def);
     for (size_t i = 0; def->ok && i < def->n_stages; i++) {
         struct agent_input in = { .def = def, .stage = &def->stages[i], .arch = host.machine };
         in.verify = true;

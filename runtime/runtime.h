@@ -105,6 +105,10 @@ struct runtime_worker_spec {
     /* Ids 0…65535 must exist (packages): root, or a subuid range by newuidmap. Else the user's own
      * id, seen as 0, is the only one. */
     bool need_root_map;
+
+    /* The worker is ended, as if the caller had died, when this descriptor becomes readable; NULL:
+     * none. How a caller that catches signals stops it. */
+    const int *stop_fd;
 };
 
 /* ERR_HOST: this host cannot give such a worker to this user; the hint names the cure. RESULT

@@ -125,12 +125,16 @@ static int watch(struct worker *w, pid_t init)
 {
     int status = 0;
     auto_close int pidfd = (int)syscall(SYS_pidfd_open, init, 0);
-    struct pollfd pfd[2] = { { .fd = w->life[0] }, { .fd = pidfd, .events = POLLIN } };
+    int stop_fd = w->spec->stop_fd ? *w->spec->stop_fd : -1;
+    struct pollfd pfd[3] = { { .fd = w->life[0] },
+                             { .fd = pidfd, .events = POLLIN },
+                             { .fd = stop_fd, .events = POLLIN } };
     for (;;) {
-        poll(pfd, 2, pidfd < 0 ? 50 : -1); /* kernels before 5.3 have no pidfd_open: look often */
-        if (pfd[0].revents)
+        poll(pfd, 3, pidfd < 0 ? 50 : -1); /* kernels before 5.3 have no pidfd_open: look often */
+        bool stop = pfd[0].revents || pfd[2].revents;
+        if (stop)
             kill(init, SIGKILL);
-        pid_t got = waitpid(init, &status, pfd[0].revents ? 0 : WNOHANG);
+        pid_t got = waitpid(init, &status, stop ? 0 : WNOHANG);
         if (got == init || (got < 0 && errno != EINTR))
             return status;
     }

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "build/parts.h"
+
+/* The log lives in memory, so a killed build leaves none behind. */
+enum { MAX_BYTES = 64 << 20 };
+static const char first_line[] = "hpcc bootstrap: log of a build that failed\n";
+
+int log_file_open(struct err *e)
+{
+    auto_close int fd = memfd_create("hpcc-log", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, "cannot make the log");
+    /* Helpers and scripts write through descriptors of their own: each at the end. */
+    if (fcntl(fd, F_SETFL, O_APPEND) < 0 ||
+        fs_write_full(fd, first_line, sizeof first_line - 1) < 0)
+        return err_sys(e, "cannot write the log");
+    return steal_fd(&fd);
+}
+
+void log_file_line(int log_fd, const char *line)
+{
+    struct stat st;
+    if (log_fd < 0 || fstat(log_fd, &st) < 0 || st.st_size > MAX_BYTES)
+        return;
+    auto_free char *text = mem_printf("%s\n", line);
+    if (fs_write_full(log_fd, text, strlen(text)) < 0)
+        log_debug("the log is incomplete: %s", strerror(errno));
+}
+
+char *log_file_tail(int log_fd, unsigned n)
+{
+    enum { LAST = 8192 };
+    struct stat st;
+    char buf[LAST + 1];
+    const off_t head = sizeof first_line - 1;
+    if (fstat(log_fd, &st) < 0 || st.st_size <= head)
+        return mem_strdup("");
+    off_t start = st.st_size - LAST < head ? head : st.st_size - LAST;
+    ssize_t len = fs_pread_full(log_fd, buf, (size_t)(st.st_size - start), (uint64_t)start);
+    if (len <= 0)
+        return mem_strdup("");
+    buf[len] = 0;
+    char *p = buf + len - 1;
+    for (unsigned lines = 0; p > buf; p--)
+        if (p[-1] == '\n' && ++lines == n)
+            break;
+    return mem_strdup(p);
+}
+
+static char *log_path(const char *image_path)
+{
+    return mem_printf("%s.log", image_path);
+}
+
+static int keep(int log_fd, const char *path, struct err *e)
+{
+    auto_draft struct fs_draft draft = FS_DRAFT_INIT;
+    char buf[65536];
+    uint64_t at = 0;
+    ssize_t n;
+    if (fs_draft_open(path, &draft, e) < 0)
+        return -1;
+    while ((n = fs_pread_full(log_fd, buf, sizeof buf, at)) > 0) {
+        if (fs_pwrite_full(draft.fd, buf, (size_t)n, at) < 0)
+            return err_sys(e, "cannot write '%s'", path);
+        at += (uint64_t)n;
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    return fs_draft_publish(&draft, 0644 & ~mask, true, e);
+}
+
+void log_file_keep(int log_fd, const char *image_path, struct err *e)
+{
+    struct stat st;
+    if (!e || fstat(log_fd, &st) < 0 || st.st_size <= (off_t)sizeof first_line - 1)
+        return; /* nothing was run */
+    auto_free char *path = log_path(image_path);
+    auto_free char *tail = log_file_tail(log_fd, 5);
+    auto_err struct err why = { 0 };
+    auto_free char *hint = mem_strdup(e->hint);
+    struct str text = { 0 };
+    if (hint)
+        str_addf(&text, "%s\n        ", hint);
+    if (keep(log_fd, path, &why) == 0)
+        str_addf(&text, "the whole output is in '%s', its end is", path);
+    else
+        str_add(&text, "the output ended with");
+    for (char *line = tail; *line;) {
+        size_t n = strcspn(line, "\n");
+        str_addf(&text, "\n        %.*s", (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+    err_hint(e, "%s", text.data);
+    str_free(&text);
+}
+
+void log_file_forget(const char *image_path)
+{
+    char head[sizeof first_line] = { 0 };
+    auto_free char *path = log_path(image_path);
+    auto_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fs_pread_full(fd, head, sizeof first_line - 1, 0) < 0)
+        return;
+    if (strcmp(head, first_line) == 0 && unlink(path) < 0)
+        log_verbose("'%s' of an earlier build stays: %s", path, strerror(errno));
+}
