@@ -105,6 +105,16 @@ MUST_CHECK int image_estimate(int rootfs_fd, uint64_t *size_bytes, struct err *e
  * kind that is not read here (squashfs). */
 MUST_CHECK int image_export(int image_fd, const struct image_info *info, int out_fd, struct err *e);
 
+/* Make an image of what IN_FD gives: a tar archive (v7, ustar, pax, GNU; plain or gzip, bzip2, xz,
+ * zstd, lz4), read to its end, or a directory. SPEC as for image_pack, without rootfs_fd. No file
+ * is unpacked on the host: devices, owners and setuid bits go straight into the image, whoever runs
+ * this. Names that lead out of the archive's root are ERR_INPUT, links are followed inside it only.
+ *
+ * max_bytes  of the archive once decompressed; 0: what the target's disk has free. Beyond it
+ *            ERR_INPUT, and the old image stays. */
+MUST_CHECK int image_import(int in_fd, uint64_t max_bytes, const struct image_pack_spec *spec,
+                            struct image_pack_report *report, struct err *e);
+
 /* ── change ───────────────────────────────────────────────────────────────────────────────────────
  */
 
