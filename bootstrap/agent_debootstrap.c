@@ -183,9 +183,17 @@ static int fill(const struct agent_input *in, int rootfs_fd, struct agent_result
     if (deb_plan_make(in, &deb_host_here, &p, e) < 0)
         return -1;
     announce(in, &p);
-    if (deb_release_get(&p, in->proxy_env, time(NULL), &r, e) < 0 ||
-        run(in, &p, rootfs_fd, e) < 0 || deb_release_same(&r, p.suite, rootfs_fd, e) < 0 ||
-        deb_root_tidy(&p, rootfs_fd, e) < 0)
+    auto_err struct err why = { 0 };
+    if (deb_release_get(&p, in->proxy_env, time(NULL), &r, &why) < 0) {
+        value_blame(in, why.code == ERR_INPUT ? "osversion" : "mirrorurl", &why);
+        return err_move(e, &why);
+    }
+    if (run(in, &p, rootfs_fd, &why) < 0) {
+        if (why.code == ERR_INPUT)
+            value_blame(in, "include", &why);
+        return err_move(e, &why);
+    }
+    if (deb_release_same(&r, p.suite, rootfs_fd, e) < 0 || deb_root_tidy(&p, rootfs_fd, e) < 0)
         return -1;
     out->facts = facts_of(&p, &r, rootfs_fd, e);
     return out->facts ? 0 : -1;

@@ -52,7 +52,7 @@ static const struct deffile_header *header_of(const struct agent_input *in, cons
 static bool has_script(const struct deb_host *host, const char *suite)
 {
     auto_free char *path = path_join(host->scripts, suite);
-    return access(path, R_OK) == 0;
+    return !strchr(suite, '.') && !str_ends(suite, "-common") && access(path, R_OK) == 0;
 }
 
 /* A suite of debootstrap's own list that WORD may be a misspelling of; caller frees. */
@@ -70,9 +70,9 @@ static void check_suite(const struct agent_input *in, const struct deb_host *hos
                         struct deffile *def)
 {
     const struct deffile_header *h = header_of(in, "osversion");
-    if (!h || !value_check_word(def, h, "suite name", "-") || vault_suite_find(h->value))
+    if (!h || !value_check_word(def, h, "suite name", "-.") || vault_suite_find(h->value))
         return;
-    if (has_script(host, h->value) && !str_ends(h->value, "-common"))
+    if (has_script(host, h->value))
         return;
     auto_free char *near = mem_strdup(vault_suite_nearest(h->value));
     if (!near)

@@ -241,7 +241,7 @@ int deb_talk_explain(const struct deb_talk *t, const struct deb_plan *p, int sta
         is_error(t, "WRONGSUITE"))
         return explain_signature(t, e);
     if (is_error(t, "MISSINGRELENTRY") || is_error(t, "INVALIDREL"))
-        return err_set(e, ERR_INPUT, "suite '%s' has nothing for architecture '%s'", p->suite,
+        return err_set(e, ERR_STEP, "suite '%s' has nothing for architecture '%s'", p->suite,
                        p->arch);
     if (is_error(t, "NOEXEC")) {
         err_set(e, ERR_HOST, "programs cannot run where the root is made: it is mounted noexec");

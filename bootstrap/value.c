@@ -26,6 +26,12 @@ char *value_url_public(const char *url)
     return at ? mem_printf("%.*s%s", (int)(host - url), url, at + 1) : mem_strdup(url);
 }
 
+int value_blame(const struct agent_input *in, const char *key, struct err *e)
+{
+    const struct deffile_header *h = deffile_header_find(in->stage, key);
+    return h && h->value[0] ? err_wrap(e, "%s:%u", in->def->name, h->line) : -1;
+}
+
 /* Why WORD will not do, or NULL. Static text or, for a character, in BUF. */
 static const char *word_fault(const char *word, const char *extra, char buf[48])
 {

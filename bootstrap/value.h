@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "base/strv.h"
-#include "deffile/deffile.h"
+#include "bootstrap/bootstrap.h"
 
 /* A word: begins with a letter or digit, then letters, digits and the characters of EXTRA. WHAT
  * names it ("suite name") in the message. */
@@ -25,6 +25,10 @@ bool value_check_words(struct deffile *def, const struct deffile_header *h, cons
  * (NULL-terminated) and no character that means something to a shell but those of EXTRA. */
 bool value_check_url(struct deffile *def, const struct deffile_header *h,
                      const char *const schemes[], const char *extra);
+
+/* Put "FILE:LINE" of header KEY before the error that its value caused, when the header is there.
+ * Returns -1. */
+int value_blame(const struct agent_input *in, const char *key, struct err *e);
 
 /* "value of 'OSVersion'" as the user may be shown it: control bytes made visible, at most 80 bytes.
  * Caller frees. */

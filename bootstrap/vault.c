@@ -139,7 +139,8 @@ static void query_value(const char *place, const char *name, char out[32])
         if (strncmp(q, name, len) == 0 && q[len] == '=') {
             size_t n = strspn(q + len + 1, "abcdefghijklmnopqrstuvwxyz_0123456789.-ABCDEFGHIJKLMNOP"
                                            "QRSTUVWXYZ");
-            if (n > 0 && n < 32)
+            char next = q[len + 1 + n];
+            if (n > 0 && n < 32 && (!next || next == '&'))
                 snprintf(out, 32, "%.*s", (int)n, q + len + 1);
             return;
         }
