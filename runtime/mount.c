@@ -15,6 +15,7 @@
 void mounter_open(struct mounter *m)
 {
     m->root_fd = -1;
+    m->base_fd = -1;
     /* mount_setattr is the youngest of the calls: where it is, all are. */
     m->old_api = mount_setattr(-1, "", 0, NULL, 0) < 0 && (errno == ENOSYS || errno == EPERM);
 }
@@ -96,8 +97,14 @@ static int attach(int tree, int dst_fd)
 
 static int attach_root(struct mounter *m, int *tree, const char *what, struct err *e)
 {
-    if (*tree < 0 || move_mount(*tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    int rc = -1;
+    if (*tree >= 0 && m->base_fd >= 0)
+        rc = attach(*tree, m->base_fd);
+    else if (*tree >= 0)
+        rc = move_mount(*tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+    if (rc < 0)
         return refused(e, what);
+    cleanup_fd(&m->root_fd);
     m->root_fd = steal_fd(tree);
     return 0;
 }
@@ -128,7 +135,7 @@ static int old_fs(const struct mount_fs *fs, const char *dst)
 }
 
 struct remount {
-    struct mounter *m;
+    int fd; /* the uppermost mount's root */
     unsigned attrs;
     int failed; /* errno */
 };
@@ -137,12 +144,11 @@ struct remount {
 static int remount_one(void *ctx, const struct mountinfo *mi)
 {
     struct remount *r = ctx;
-    auto_close int fd = fs_open_at(r->m->root_fd, mi->mount_point, O_PATH, 0, NULL);
-    if (fd < 0) {
-        /* Covered by another mount: nobody can reach it, so it does not matter. */
-        return 0;
-    }
-    struct fd_path path = fd_path(fd);
+    bool below = !str_eq(mi->mount_point, "/");
+    auto_close int fd = below ? fs_open_at(r->fd, mi->mount_point, O_PATH, 0, NULL) : -1;
+    if (below && fd < 0)
+        return 0; /* covered by another mount: nobody can reach it, so it does not matter */
+    struct fd_path path = fd_path(below ? fd : r->fd);
     unsigned long flags = MS_REMOUNT | MS_BIND | mi->flags | old_flags(r->attrs);
     if (mount(NULL, path.text, NULL, flags, NULL) < 0 && errno != EINVAL) {
         r->failed = errno;
@@ -152,9 +158,9 @@ static int remount_one(void *ctx, const struct mountinfo *mi)
 }
 
 /* Set ATTRS on the mount at FD and all below it. */
-static int old_set_attrs(struct mounter *m, int fd, unsigned attrs)
+static int old_set_attrs(int fd, unsigned attrs)
 {
-    struct remount r = { .m = m, .attrs = attrs };
+    struct remount r = { .fd = fd, .attrs = attrs };
     if (!old_flags(attrs))
         return 0;
     if (mountinfo_below(fd, remount_one, &r) < 0)
@@ -163,11 +169,24 @@ static int old_set_attrs(struct mounter *m, int fd, unsigned attrs)
     return r.failed ? -1 : 0;
 }
 
-/* The root of what is mounted over "/": ".." at the root stays there but crosses into the mount. */
+/* Where mount(2) puts the new root. */
+static struct fd_path old_base(const struct mounter *m)
+{
+    return m->base_fd < 0 ? (struct fd_path){ "/" } : fd_path(m->base_fd);
+}
+
+/* The root of what is mounted there now. Over "/": ".." at the root stays there but crosses into
+ * the mount. Elsewhere: by the directory's own name from its parent. */
 static int old_root(struct mounter *m, unsigned attrs, const char *what, struct err *e)
 {
-    m->root_fd = open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (m->root_fd < 0 || old_set_attrs(m, m->root_fd, attrs) < 0)
+    cleanup_fd(&m->root_fd);
+    if (m->base_fd >= 0) {
+        auto_close int parent = openat(m->base_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        m->root_fd = openat(parent, MOUNTER_BASE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    } else {
+        m->root_fd = open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (m->root_fd < 0 || old_set_attrs(m->root_fd, attrs) < 0)
         return refused(e, what);
     return 0;
 }
@@ -177,7 +196,7 @@ static int old_root(struct mounter *m, unsigned attrs, const char *what, struct 
 int mounter_root_bind(struct mounter *m, int src_fd, unsigned attrs, struct err *e)
 {
     if (m->old_api) {
-        if (old_bind(src_fd, "/", attrs) < 0)
+        if (old_bind(src_fd, old_base(m).text, attrs) < 0)
             return refused(e, "/");
         return old_root(m, attrs, "/", e);
     }
@@ -188,7 +207,7 @@ int mounter_root_bind(struct mounter *m, int src_fd, unsigned attrs, struct err 
 int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e)
 {
     if (m->old_api) {
-        if (old_fs(fs, "/") < 0)
+        if (old_fs(fs, old_base(m).text) < 0)
             return refused(e, "/");
         return old_root(m, 0, "/", e);
     }
@@ -210,7 +229,7 @@ int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs,
     auto_close int now = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
     if (now < 0)
         return -1;
-    return old_set_attrs(m, now, attrs) < 0 ? refused(e, dst) : 0;
+    return old_set_attrs(now, attrs) < 0 ? refused(e, dst) : 0;
 }
 
 int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst, struct err *e)
@@ -224,10 +243,45 @@ int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst, st
     return tree < 0 || attach(tree, dst_fd) < 0 ? refused(e, dst) : 0;
 }
 
+int mounter_restrict(struct mounter *m, const char *path, unsigned attrs, struct err *e)
+{
+    auto_close int fd = fs_open_at(m->root_fd, path, O_PATH, 0, e);
+    if (fd < 0)
+        return -1;
+    if (m->old_api) {
+        struct fd_path at = fd_path(fd);
+        unsigned long flags = MS_REMOUNT | MS_BIND | old_flags(attrs);
+        return mount(NULL, at.text, NULL, flags, NULL) < 0 ? refused(e, path) : 0;
+    }
+    struct mount_attr set = { .attr_set = new_attrs(attrs) };
+    return mount_setattr(fd, "", AT_EMPTY_PATH, &set, sizeof set) < 0 ? refused(e, path) : 0;
+}
+
+/* After pivot_root the old root lies over the new one's "/", and over that, when there is a base,
+ * the file system that holds the base. */
+static int let_go_of_old_root(const struct mounter *m)
+{
+    for (int layers = m->base_fd < 0 ? 1 : 2; layers; layers--)
+        if (umount2(".", MNT_DETACH) < 0)
+            return -1;
+    return 0;
+}
+
+/* ".." of the root crosses into whatever is mounted over it: it must be the root itself. */
+static int check_root(const struct mounter *m, struct err *e)
+{
+    struct stat root, above;
+    if (fstat(m->root_fd, &root) < 0 || stat("/..", &above) < 0)
+        return err_sys(e, "cannot look at the new root");
+    if (root.st_dev != above.st_dev || root.st_ino != above.st_ino)
+        return err_set(e, ERR_BUG, "the host's root is still within reach");
+    return 0;
+}
+
 int mounter_pivot(struct mounter *m, struct err *e)
 {
     if (fchdir(m->root_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
-        umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) {
+        let_go_of_old_root(m) < 0 || chdir("/") < 0) {
         int code = errno;
         err_sys(e, "cannot enter the new root");
         if (code == EINVAL)
@@ -235,5 +289,5 @@ int mounter_pivot(struct mounter *m, struct err *e)
                                "does not work");
         return -1;
     }
-    return 0;
+    return check_root(m, e);
 }

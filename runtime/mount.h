@@ -19,8 +19,11 @@ enum mount_flag {
     MOUNT_FLAT = 1u << 4, /* bind: without the mounts below the source */
 };
 
+#define MOUNTER_BASE "root" /* the name of base_fd in its directory */
+
 struct mounter {
-    int root_fd; /* the new root, mounted over the old one; -1 before mounter_root_* */
+    int root_fd; /* the new root; -1 before mounter_root_* */
+    int base_fd; /* the directory it is mounted on; -1: the old "/" itself. Lent. */
     bool old_api;
 };
 
@@ -38,6 +41,9 @@ void mounter_close(struct mounter *m);
  * file system. ERR_HOST where the kernel refuses. */
 MUST_CHECK int mounter_root_bind(struct mounter *m, int src_fd, unsigned attrs, struct err *e);
 MUST_CHECK int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e);
+
+/* Set ATTRS on the one mount at PATH inside the new root. */
+MUST_CHECK int mounter_restrict(struct mounter *m, const char *path, unsigned attrs, struct err *e);
 
 /* Bind SRC_FD (a directory or not, opened in this mount namespace) onto DST inside the new root;
  * DST exists and is of the same type. Attributes go to every mount below too. */

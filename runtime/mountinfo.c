@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/mountinfo.h"
 
+#include <fcntl.h>
 #include <sys/mount.h>
 
 #include "base/fs.h"
@@ -73,13 +74,15 @@ int mountinfo_line(char *line, struct mountinfo *out)
     return out->type ? 0 : -1;
 }
 
-int mountinfo_each(int (*each)(void *ctx, const struct mountinfo *mi), void *ctx)
+int mountinfo_each(int proc_fd, int (*each)(void *ctx, const struct mountinfo *mi), void *ctx)
 {
     auto_str struct str text = { 0 };
-    struct err e = { 0 };
-    if (fs_read_file("/proc/self/mountinfo", MAX_MOUNTINFO, &text, &e) < 0) {
-        errno = e.sys ? e.sys : EIO;
-        err_clear(&e);
+    auto_close int fd = proc_fd < 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)
+                                    : openat(proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (fs_read_fd(fd, MAX_MOUNTINFO, &text, NULL) < 0) {
+        errno = EIO;
         return -1;
     }
     char *next = text.data;
@@ -114,6 +117,7 @@ static int mount_id(int fd, uint64_t *out)
 
 struct below {
     uint64_t *ids; /* the mounts found so far that lie below */
+    char *prefix;  /* where the first one is mounted */
     size_t n;
     int (*each)(void *ctx, const struct mountinfo *mi);
     void *ctx;
@@ -127,11 +131,17 @@ static int visit_below(void *ctx, const struct mountinfo *mi)
         in = b->ids[i] == mi->parent;
     if (!in)
         return 0;
-    if (mi->id != b->ids[0]) {
+    struct mountinfo relative = *mi;
+    if (mi->id == b->ids[0]) {
+        b->prefix = mem_strdup(str_eq(mi->mount_point, "/") ? "" : mi->mount_point);
+        relative.mount_point = "/";
+    } else {
         b->ids = mem_resize(b->ids, b->n + 1, sizeof *b->ids);
         b->ids[b->n++] = mi->id;
+        if (b->prefix && str_starts(mi->mount_point, b->prefix))
+            relative.mount_point = mi->mount_point + strlen(b->prefix);
     }
-    return b->each(b->ctx, mi);
+    return b->each(b->ctx, &relative);
 }
 
 /* mountinfo lists parents before their children, so one pass finds the whole subtree. */
@@ -140,11 +150,12 @@ int mountinfo_below(int fd, int (*each)(void *ctx, const struct mountinfo *mi), 
     struct below b = { .ids = mem_alloc(sizeof *b.ids), .n = 1, .each = each, .ctx = ctx };
     int rc = mount_id(fd, &b.ids[0]);
     if (rc == 0)
-        rc = mountinfo_each(visit_below, &b);
+        rc = mountinfo_each(-1, visit_below, &b);
     else
         errno = EIO;
     int saved = errno;
     free(b.ids);
+    free(b.prefix);
     errno = saved;
     return rc;
 }

@@ -19,11 +19,14 @@ struct mountinfo {
 /* Parse one line in place; 0, or -1 when it is none. */
 MUST_CHECK int mountinfo_line(char *line, struct mountinfo *out);
 
-/* Call EACH for every mount of this namespace until it returns non-zero. Returns 0, or -1 with
- * errno when /proc cannot be read. */
-MUST_CHECK int mountinfo_each(int (*each)(void *ctx, const struct mountinfo *mi), void *ctx);
+/* Call EACH for every mount of this namespace, as seen from our root, until it returns non-zero.
+ * PROC_FD: an open /proc, for when the root has none; -1: by path. Returns 0, or -1 with errno when
+ * it cannot be read. */
+MUST_CHECK int mountinfo_each(int proc_fd, int (*each)(void *ctx, const struct mountinfo *mi),
+                              void *ctx);
 
-/* The same for the mount that FD lies on and those below it. */
+/* The same for the mount that FD is the root of, and those below it; their mount points are told
+ * relative to FD, whose own is "/". */
 MUST_CHECK int mountinfo_below(int fd, int (*each)(void *ctx, const struct mountinfo *mi),
                                void *ctx);
 

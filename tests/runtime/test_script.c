@@ -99,8 +99,8 @@ static void names_resolve_as_on_the_host(void **state)
     (void)state;
     if (access("/etc/hosts", R_OK) < 0 || access("/etc/resolv.conf", R_OK) < 0)
         skip();
-    expect("test -s /etc/hosts && echo hosts; echo x >> /etc/hosts || echo read-only 2>&1",
-           "hosts\n/script: 1: cannot create /etc/hosts: Read-only file system\nread-only\n"
+    expect("test -s /etc/hosts && echo hosts; (echo x >> /etc/hosts) 2>/dev/null || echo read-only",
+           "hosts\nread-only\n"
            "status 0");
 }
 

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/action.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+
+const struct opt action_opts[] = {
+    { "bind", 'B', "SPEC", "bind SRC[:DST[:ro|rw]] of the host; several parted by commas",
+      "BIND BINDPATH", true, NULL },
+    { "mount", 0, "SPEC", "bind as type=bind,src=SRC,dst=DST[,ro]", NULL, true, NULL },
+    { "home", 'H', "SRC[:DST]", "another home directory", "HOME", false, NULL },
+    { "no-home", 0, NULL, "do not bind the home directory", "NO_HOME NOHOME", false, NULL },
+    { "no-mount", 0, "NAMES", "leave out proc, sys, dev, tmp, home, cwd or hostfs-files",
+      "NO_MOUNT", true, NULL },
+    { "pwd", 0, "DIR", "start in this directory of the container", "PWD TARGET_PWD", false, NULL },
+    { "cwd", 0, "DIR", "as --pwd", NULL, false, "pwd" },
+    { "contain", 'c', NULL, "private /tmp, home and /dev, no inherited descriptors", "CONTAIN",
+      false, NULL },
+    { "containall", 'C', NULL, "--contain with --pid, --ipc and --cleanenv", "CONTAINALL", false,
+      NULL },
+    { "workdir", 'W', "DIR", "with --contain: DIR/tmp and DIR/var_tmp instead of tmpfs", "WORKDIR",
+      false, NULL },
+    { "scratch", 'S', "DIR", "an empty directory of the container's own", "SCRATCH SCRATCHDIR",
+      true, NULL },
+    { "cleanenv", 'e', NULL, "do not pass the caller's environment", "CLEANENV", false, NULL },
+    { "env", 0, "K=V", "set a variable, after the image's own; K alone passes the caller's", NULL,
+      true, NULL },
+    { "env-file", 0, "FILE", "set variables from FILE, one K=V a line", "ENV_FILE", false, NULL },
+    { "writable", 'w', NULL, "write to the image itself", "WRITABLE", false, NULL },
+    { "writable-tmpfs", 0, NULL, "writes go to memory and are lost at the end", "WRITABLE_TMPFS",
+      false, NULL },
+    { "overlay", 'o', "DIR", "writes go to this directory", "OVERLAY OVERLAYIMAGE", false, NULL },
+    { "pid", 'p', NULL, "new pid namespace", "PID UNSHARE_PID", false, NULL },
+    { "no-init", 0, NULL, "with --pid: the program itself is pid 1", "NO_INIT NOSHIMINIT", false,
+      NULL },
+    { "ipc", 'i', NULL, "new ipc namespace", "IPC UNSHARE_IPC", false, NULL },
+    { "net", 'n', NULL, "new network namespace with the loopback only", "NET UNSHARE_NET", false,
+      NULL },
+    { "network", 0, "none", "the network of --net; 'none' is the one there is", NULL, false, NULL },
+    { "uts", 0, NULL, "new host name namespace", "UTS", false, NULL },
+    { "hostname", 0, "NAME", "host name in the container; implies --uts", "HOSTNAME", false, NULL },
+    { "userns", 'u', NULL, "user namespace even for root", "USERNS UNSHARE_USERNS", false, NULL },
+    { "fakeroot", 'f', NULL, "be root in the container's own view", "FAKEROOT", false, NULL },
+    { "app", 0, "NAME", "the app NAME of the image", "APP APPNAME", false, NULL },
+    { "shell", 's', "PATH", "with shell: this shell of the container", "SHELL", false, NULL },
+    { "keep-fd", 0, "N", "with --contain: pass this open descriptor", NULL, true, NULL },
+    { "no-share", 0, NULL, "a mount of one's own even among ranks of one job step", "NO_SHARE",
+      false, NULL },
+    { "no-eval", 0, NULL, "accepted: hpcc never evaluates arguments or values", NULL, false, NULL },
+    { "dry-run", 0, NULL, "show what would be done", NULL, false, NULL },
+    { "json", 0, NULL, "with --dry-run: as JSON", NULL, false, NULL },
+    { 0 },
+};
+
+static const struct {
+    const char *option;
+    unsigned flags;
+} flag_options[] = {
+    { "contain", RUNTIME_CONTAIN },
+    { "containall", RUNTIME_CONTAIN | RUNTIME_CLEANENV | RUNTIME_PID_NS | RUNTIME_IPC_NS },
+    { "cleanenv", RUNTIME_CLEANENV },
+    { "writable", RUNTIME_WRITABLE },
+    { "writable-tmpfs", RUNTIME_WRITABLE_TMPFS },
+    { "no-home", RUNTIME_NO_HOME },
+    { "pid", RUNTIME_PID_NS },
+    { "no-init", RUNTIME_NO_INIT },
+    { "ipc", RUNTIME_IPC_NS },
+    { "net", RUNTIME_NET_NS },
+    { "uts", RUNTIME_UTS_NS },
+    { "hostname", RUNTIME_UTS_NS },
+    { "userns", RUNTIME_USERNS },
+    { "fakeroot", RUNTIME_FAKEROOT },
+    { "no-share", RUNTIME_NO_SHARE },
+};
+
+/* What a spec borrows while it is used. */
+struct request {
+    struct runtime_spec spec;
+    struct runtime_bind *binds;
+    struct strv env, scratch, no_mount, keep_fds;
+    char *home;
+};
+
+static void request_fini(struct request *r)
+{
+    for (size_t i = 0; i < r->spec.n_binds; i++) {
+        free(r->binds[i].src);
+        free(r->binds[i].dst);
+    }
+    free(r->binds);
+    strv_free(&r->env);
+    strv_free(&r->scratch);
+    strv_free(&r->no_mount);
+    strv_free(&r->keep_fds);
+    free(r->home);
+}
+
+static struct runtime_bind *new_bind(struct request *r)
+{
+    r->binds = mem_resize(r->binds, r->spec.n_binds + 1, sizeof *r->binds);
+    r->spec.binds = r->binds;
+    r->binds[r->spec.n_binds] = (struct runtime_bind){ 0 };
+    return &r->binds[r->spec.n_binds++];
+}
+
+static int collect_binds(struct request *r, const struct args *a, struct err *e)
+{
+    auto_free char *cwd = getcwd(NULL, 0);
+    auto_strv struct strv given = { 0 };
+    auto_strv struct strv specs = { 0 };
+    auto_strv struct strv mounts = { 0 };
+    args_values(a, "bind", &given);
+    for (size_t i = 0; i < given.n; i++)
+        strv_split(&specs, given.v[i], ",");
+    for (size_t i = 0; i < specs.n; i++)
+        if (action_parse_bind(specs.v[i], cwd ? cwd : "/", new_bind(r), e) < 0)
+            return -1;
+    args_values(a, "mount", &mounts);
+    for (size_t i = 0; i < mounts.n; i++)
+        if (action_parse_mount(mounts.v[i], cwd ? cwd : "/", new_bind(r), e) < 0)
+            return -1;
+    return 0;
+}
+
+/* SINGULARITYENV_X, APPTAINERENV_X, HPCCENV_X: the later name wins over the earlier. */
+static void collect_prefixed(struct request *r, const char *const *environ)
+{
+    static const char *const prefixes[] = { "SINGULARITYENV_", "APPTAINERENV_", "HPCCENV_" };
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        size_t len = strlen(prefixes[i]);
+        for (const char *const *v = environ; v && *v; v++)
+            if (strncmp(*v, prefixes[i], len) == 0 && (*v)[len] != '=' && (*v)[len])
+                strv_add(&r->env, *v + len);
+    }
+}
+
+static bool valid_name(const char *text)
+{
+    size_t len = strcspn(text, "=");
+    if (!len || (text[0] >= '0' && text[0] <= '9'))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_", text[i]))
+            return false;
+    return true;
+}
+
+static int env_file(struct request *r, const char *path, struct err *e)
+{
+    auto_str struct str text = { 0 };
+    auto_strv struct strv lines = { 0 };
+    if (fs_read_file(path, 1u << 20, &text, e) < 0)
+        return err_wrap(e, "--env-file");
+    strv_split(&lines, str_text(&text), "\n");
+    for (size_t i = 0; i < lines.n; i++) {
+        const char *line = lines.v[i] + strspn(lines.v[i], " \t");
+        if (*line == '#' || !*line)
+            continue;
+        strv_add(&r->env, str_starts(line, "export ") ? line + strlen("export ") : line);
+    }
+    return 0;
+}
+
+static int collect_env(struct request *r, const struct cli *cli, const struct args *a,
+                       struct err *e)
+{
+    const char *file = args_value(a, "env-file");
+    collect_prefixed(r, cli->environ);
+    if (file && env_file(r, file, e) < 0)
+        return -1;
+    args_values(a, "env", &r->env);
+    for (size_t i = 0; i < r->env.n; i++)
+        if (!valid_name(r->env.v[i])) {
+            err_set(e, ERR_USAGE, "--env: '%s' does not start with a variable's name", r->env.v[i]);
+            return err_hint(e, "--env takes NAME=VALUE, once for each variable");
+        }
+    r->spec.env_set = (const char *const *)r->env.v;
+    return 0;
+}
+
+static int check_names(const struct strv *given, struct err *e)
+{
+    static const char *const known[] = { "proc", "sys", "dev",          "tmp",
+                                         "home", "cwd", "hostfs-files", NULL };
+    for (size_t i = 0; i < given->n; i++) {
+        bool found = false;
+        for (size_t k = 0; known[k]; k++)
+            found |= str_eq(known[k], given->v[i]);
+        if (found)
+            continue;
+        err_set(e, ERR_USAGE, "--no-mount: there is no mount '%s'", given->v[i]);
+        return err_hint(e, "the names are proc, sys, dev, tmp, home, cwd, hostfs-files");
+    }
+    return 0;
+}
+
+static int collect_lists(struct request *r, const struct args *a, struct err *e)
+{
+    auto_strv struct strv given = { 0 };
+    args_values(a, "no-mount", &given);
+    for (size_t i = 0; i < given.n; i++)
+        strv_split(&r->no_mount, given.v[i], ",");
+    if (check_names(&r->no_mount, e) < 0)
+        return -1;
+    args_values(a, "scratch", &r->scratch);
+    args_values(a, "keep-fd", &r->keep_fds);
+    r->spec.scratch = (const char *const *)r->scratch.v;
+    r->spec.no_mount = (const char *const *)r->no_mount.v;
+    r->spec.keep_fds = (const char *const *)r->keep_fds.v;
+    return 0;
+}
+
+static int collect(struct request *r, const struct cli *cli, const struct args *a, struct err *e)
+{
+    struct runtime_spec *s = &r->spec;
+    const char *network = args_value(a, "network");
+    const char *home = args_value(a, "home");
+    s->image_path = a->rest[0];
+    s->argv = a->rest + 1;
+    s->envp = cli->environ;
+    s->pwd = args_value(a, "pwd");
+    s->shell = args_value(a, "shell");
+    s->app = args_value(a, "app");
+    s->workdir = args_value(a, "workdir");
+    s->overlay = args_value(a, "overlay");
+    s->hostname = args_value(a, "hostname");
+    for (size_t i = 0; i < ARRAY_LEN(flag_options); i++)
+        if (args_has(a, flag_options[i].option))
+            s->flags |= flag_options[i].flags;
+    if (network && !str_eq(network, "none")) {
+        err_set(e, ERR_USAGE, "--network: there is no network '%s'", network);
+        return err_hint(e, "leave --net out to use the host's network");
+    }
+    if (home) {
+        r->home = mem_strdup(home);
+        char *dst = strchr(r->home, ':');
+        if (dst)
+            *dst++ = 0;
+        s->home_src = r->home;
+        s->home_dst = dst;
+    }
+    if (collect_binds(r, a, e) < 0 || collect_env(r, cli, a, e) < 0)
+        return -1;
+    return collect_lists(r, a, e);
+}
+
+static int show(const struct runtime_plan *plan, bool json)
+{
+    if (json) {
+        auto_json struct json_object *doc = runtime_plan_json(plan);
+        auto_free char *text = json_text(doc, 1);
+        puts(text);
+        return 0;
+    }
+    auto_free char *text = runtime_plan_text(plan);
+    fputs(text, stdout);
+    return 0;
+}
+
+int action_run(const struct cli *cli, const struct args *args, enum runtime_action action,
+               struct err *e)
+{
+    cleanup_with(request_fini) struct request r = { .spec.action = action };
+    auto_runtime_plan struct runtime_plan *plan = NULL;
+    int status = 0;
+    if (collect(&r, cli, args, e) < 0 || runtime_plan_make(&r.spec, &plan, e) < 0)
+        return -1;
+    if (args_has(args, "dry-run"))
+        return show(plan, args_has(args, "json"));
+    if (runtime_perform(plan, &status, e) < 0)
+        return -1;
+    return status;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RUNTIME_ACCOUNTS_H
+#define RUNTIME_ACCOUNTS_H
+
+/* /etc/passwd and /etc/group of the container with the caller in them. */
+
+#include "runtime/newroot.h"
+#include "runtime/plan.h"
+
+/* TEXT (a passwd or group file) has a line for NAME, or for ID in its third field. */
+bool accounts_has(const char *text, const char *name, unsigned id);
+
+/* Bind completed copies over the image's files where the caller's lines are missing; an image
+ * without these files is left so. */
+MUST_CHECK int accounts_add(struct newroot *r, const struct runtime_plan *p,
+                            const struct plan_op *op, struct err *e);
+
+#endif

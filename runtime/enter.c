@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/enter.h"
+
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "runtime/accounts.h"
+#include "runtime/audit.h"
+#include "runtime/caps.h"
+#include "runtime/devices.h"
+#include "runtime/newroot.h"
+#include "runtime/program.h"
+#include "runtime/rootfs.h"
+#include "runtime/seccomp.h"
+#include "runtime/userns.h"
+
+/* ── namespaces ── */
+
+static int bring_up_loopback(struct err *e)
+{
+    auto_close int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq req = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+    if (sock < 0 || ioctl(sock, SIOCSIFFLAGS, &req) < 0)
+        return err_sys(e, "cannot bring up the loopback network");
+    return 0;
+}
+
+static unsigned namespace_flags(const struct runtime_plan *p)
+{
+    return CLONE_NEWNS | (p->flags & RUNTIME_PID_NS ? CLONE_NEWPID : 0) |
+           (p->flags & RUNTIME_IPC_NS ? CLONE_NEWIPC : 0) |
+           (p->flags & RUNTIME_NET_NS ? CLONE_NEWNET : 0) |
+           (p->flags & RUNTIME_UTS_NS ? CLONE_NEWUTS : 0);
+}
+
+int enter_namespaces(const struct runtime_plan *p, struct err *e)
+{
+    struct userns_ids own = { p->uid, p->gid };
+    bool fakeroot = p->flags & RUNTIME_FAKEROOT;
+    if (p->userns) {
+        if (unshare(CLONE_NEWUSER) < 0)
+            return userns_refused(errno, e);
+        if (userns_map_single(own, fakeroot ? (struct userns_ids){ 0, 0 } : own, e) < 0)
+            return -1;
+    }
+    if (unshare((int)namespace_flags(p)) < 0) {
+        err_sys(e, "cannot make the container's namespaces");
+        err_code_set(e, ERR_HOST);
+        return err_hint(e, "'hpcc doctor' tells what this host lacks");
+    }
+    /* What the host mounts later (autofs, CVMFS) shall appear inside; never the other way. */
+    unsigned long how = p->flags & RUNTIME_CONTAIN ? MS_PRIVATE : MS_SLAVE;
+    if (mount(NULL, "/", NULL, MS_REC | how, NULL) < 0)
+        return err_sys(e, "cannot separate the container's mounts from the host's");
+    if ((p->flags & RUNTIME_NET_NS) && bring_up_loopback(e) < 0)
+        return -1;
+    if (p->hostname && sethostname(p->hostname, strlen(p->hostname)) < 0)
+        return err_sys(e, "cannot set the host name '%s'", p->hostname);
+    return 0;
+}
+
+/* ── mounts ── */
+
+/* Whether an earlier operation's mount decides about what is at PATH. */
+static bool below_earlier(const struct runtime_plan *p, size_t n, const char *path)
+{
+    for (size_t i = 0; i < n; i++)
+        if (path_within(path, p->ops[i].dst) && !str_eq(path, p->ops[i].dst))
+            return true;
+    return false;
+}
+
+static bool on_overlay(const struct runtime_plan *p)
+{
+    return p->overlay || (p->flags & RUNTIME_WRITABLE_TMPFS);
+}
+
+static int provide(struct newroot *r, const struct runtime_plan *p, const struct plan_op *op,
+                   struct err *e)
+{
+    if (!on_overlay(p))
+        return newroot_provide(r, op->dst, op->traits & PLAN_FILE, e);
+    if (!(op->traits & PLAN_FILE))
+        return fs_mkdirs_at(r->m.root_fd, op->dst, 0755, e);
+    struct stat st;
+    auto_str struct str empty = { 0 };
+    str_add(&empty, "");
+    if (fs_stat_at(r->m.root_fd, op->dst, true, &st) == 0)
+        return 0;
+    return fs_write_at(r->m.root_fd, op->dst, &empty, 0644, e);
+}
+
+/* First all mount points, then all mounts: a directory that has to be covered is so while nothing
+ * is mounted below it. With --writable nothing is covered, since what the user writes there has to
+ * reach the image. */
+static int provide_all(struct newroot *r, const struct runtime_plan *p, struct err *e)
+{
+    if (p->flags & RUNTIME_WRITABLE)
+        return 0;
+    for (size_t i = 0; i < p->n_ops; i++) {
+        const struct plan_op *op = &p->ops[i];
+        auto_err struct err why = { 0 };
+        if (!(op->traits & PLAN_MAKE) || below_earlier(p, i, op->dst))
+            continue;
+        if (provide(r, p, op, &why) == 0)
+            continue;
+        if (!(op->traits & PLAN_OPTIONAL))
+            return err_move(e, &why);
+        log_verbose("'%s' is left out: %s", op->dst, why.msg);
+    }
+    return on_overlay(p) ? 0 : newroot_seal(r, e);
+}
+
+static int perform_bind(struct newroot *r, const struct plan_op *op, struct err *e)
+{
+    auto_close int src = open(op->src, O_PATH | O_CLOEXEC);
+    if (src < 0)
+        return err_sys(e, "cannot open '%s'", op->src);
+    return mounter_bind(&r->m, src, op->dst, op->attrs, e);
+}
+
+static int perform_op(struct newroot *r, const struct runtime_plan *p, const struct plan_op *op,
+                      struct err *e)
+{
+    struct mount_fs fs = {
+        .type = "tmpfs", .source = "hpcc", .options = op->src, .attrs = op->attrs
+    };
+    switch (op->kind) {
+    case PLAN_BIND:
+        return perform_bind(r, op, e);
+    case PLAN_TMPFS:
+        return mounter_fs(&r->m, &fs, op->dst, e);
+    case PLAN_DEV:
+        return devices_make(&r->m, e);
+    case PLAN_PROC:
+        fs = (struct mount_fs){ .type = "proc", .attrs = op->attrs };
+        return mounter_fs(&r->m, &fs, op->dst, e);
+    case PLAN_ACCOUNTS:
+        return accounts_add(r, p, op, e);
+    case PLAN_KINDS:
+        break;
+    }
+    return err_set(e, ERR_BUG, "unknown step %d in the plan", op->kind);
+}
+
+/* A target inside a tmpfs of ours can still be made. */
+static bool missing_target(struct newroot *r, const struct plan_op *op, struct stat *st)
+{
+    if (fs_stat_at(r->m.root_fd, op->dst, true, st) == 0)
+        return false;
+    if (!(op->traits & PLAN_MAKE) || (op->traits & PLAN_FILE) ||
+        fs_mkdirs_at(r->m.root_fd, op->dst, 0755, NULL) < 0)
+        return true;
+    return fs_stat_at(r->m.root_fd, op->dst, true, st) < 0;
+}
+
+static int perform_one(struct newroot *r, const struct runtime_plan *p, const struct plan_op *op,
+                       struct err *e)
+{
+    struct stat st;
+    if (missing_target(r, op, &st)) {
+        err_set(e, ERR_INPUT, "there is no '%s' in the container to mount on", op->dst);
+        if (p->flags & RUNTIME_WRITABLE)
+            return err_hint(e,
+                            "with --writable make it first: 'hpcc exec --writable IMAGE mkdir -p "
+                            "%s'",
+                            op->dst);
+        return err_hint(e, "a bind inside another bind needs its target to exist there");
+    }
+    if (S_ISDIR(st.st_mode) != !(op->traits & PLAN_FILE))
+        return err_set(e, ERR_INPUT, "cannot mount on '%s' in the container: it is %sa directory",
+                       op->dst, S_ISDIR(st.st_mode) ? "" : "not ");
+    return perform_op(r, p, op, e);
+}
+
+static int perform_all(struct newroot *r, const struct runtime_plan *p, struct err *e)
+{
+    bool lenient = p->flags & RUNTIME_WRITABLE;
+    for (size_t i = 0; i < p->n_ops; i++) {
+        const struct plan_op *op = &p->ops[i];
+        auto_err struct err why = { 0 };
+        if (perform_one(r, p, op, &why) == 0)
+            continue;
+        bool pass = (op->traits & PLAN_OPTIONAL) || (lenient && !(op->traits & PLAN_USER));
+        if (!pass) {
+            err_move(e, &why);
+            return err_wrap(e, "cannot give the container '%s'", op->dst);
+        }
+        log_verbose("'%s' is left out: %s", op->dst, why.msg);
+    }
+    return 0;
+}
+
+/* ── the last steps ── */
+
+static int start_in(const struct runtime_plan *p, struct err *e)
+{
+    if (chdir(p->cwd) == 0)
+        return 0;
+    if (p->cwd_is_user)
+        return err_sys(e, "--pwd: cannot enter '%s' in the container", p->cwd);
+    const char *instead = chdir(p->home) == 0 ? p->home : "/";
+    if (!str_eq(p->cwd, p->home))
+        log_warn("'%s' is not in the container: starting in '%s'", p->cwd, instead);
+    return 0;
+}
+
+/* getcwd tells "(unreachable)" when a directory lies outside the root. */
+static int check_inside(struct err *e)
+{
+    char here[4096];
+    if (!getcwd(here, sizeof here) || here[0] != '/')
+        return err_set(e, ERR_BUG, "the working directory lies outside the container");
+    return 0;
+}
+
+static int drop(const struct runtime_plan *p, struct err *e)
+{
+    bool contain = p->flags & RUNTIME_CONTAIN;
+    bool root_inside = p->uid == 0 || (p->flags & RUNTIME_FAKEROOT);
+    /* A new session keyring where isolation was asked for; AFS and Kerberos want the old one. */
+    if (contain)
+        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+    int rc = root_inside ? caps_bound(caps_for_root, e) : caps_drop_all(e);
+    if (rc < 0)
+        return -1;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return err_sys(e, "cannot forbid new privileges");
+    return seccomp_install(SECCOMP_BASE | (contain ? SECCOMP_CONTAIN : 0), e);
+}
+
+static int build(struct newroot *r, const struct runtime_plan *p, struct server *server,
+                 struct err *e)
+{
+    mode_t mask = umask(022);
+    if (newroot_open(r, e) < 0 || rootfs_mount(r, p, server, e) < 0 || provide_all(r, p, e) < 0 ||
+        perform_all(r, p, e) < 0)
+        return -1;
+    umask(mask);
+    return 0;
+}
+
+static void program_fini(struct program *g)
+{
+    program_free(g);
+}
+
+int enter_and_exec(const struct runtime_plan *p, struct server *server, struct err *e)
+{
+    cleanup_with(newroot_close) struct newroot r = { .session_fd = -1 };
+    cleanup_with(program_fini) struct program program = { 0 };
+    r.m.root_fd = r.m.base_fd = -1;
+    auto_close int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc_fd < 0)
+        return err_sys(e, "cannot open '/proc'");
+    if (build(&r, p, server, e) < 0)
+        return -1;
+    program_make(p, r.m.root_fd, &program);
+    if (mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0 || start_in(p, e) < 0 ||
+        check_inside(e) < 0 || drop(p, e) < 0)
+        return -1;
+    return program_exec(&program, &p->env, e);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/fds.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+/* Kernel file systems whose files are handles on the host: processes, namespaces, settings. */
+static bool kernel_handle(int fd)
+{
+    static const unsigned long magics[] = { PROC_SUPER_MAGIC,   SYSFS_MAGIC,         NSFS_MAGIC,
+                                            CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,
+                                            SECURITYFS_MAGIC };
+    struct statfs fs;
+    if (fstatfs(fd, &fs) < 0)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(magics); i++)
+        if ((unsigned long)fs.f_type == magics[i])
+            return true;
+    return false;
+}
+
+static bool may_pass(int fd)
+{
+    struct stat st;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || (flags & O_PATH) || fstat(fd, &st) < 0)
+        return false;
+    switch (st.st_mode & S_IFMT) {
+    case S_IFIFO:
+    case S_IFSOCK:
+        return true;
+    case S_IFREG:
+        return !kernel_handle(fd);
+    case S_IFCHR: /* terminals and /dev/null are where 0, 1 and 2 usually point */
+        return fd <= 2;
+    default: /* directories, block devices, epoll, mounts, unknown kinds */
+        return false;
+    }
+}
+
+static int close_later(int fd, struct err *e)
+{
+    if (fd > 2)
+        return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? err_sys(e, "cannot close descriptor %d", fd)
+                                                  : 0;
+    auto_close int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null_fd < 0 || dup2(null_fd, fd) < 0)
+        return err_sys(e, "cannot replace descriptor %d", fd);
+    return 0;
+}
+
+static int check_keep(const struct strv *keep, struct err *e)
+{
+    for (size_t i = 0; i < keep->n; i++) {
+        uint64_t fd;
+        if (str_parse_u64(keep->v[i], INT_MAX, &fd) < 0 || fcntl((int)fd, F_GETFD) < 0)
+            return err_set(e, ERR_USAGE, "--keep-fd: '%s' is not an open descriptor", keep->v[i]);
+    }
+    return 0;
+}
+
+int fds_restrict(bool contain, const struct strv *keep, struct err *e)
+{
+    if (check_keep(keep, e) < 0)
+        return -1;
+    auto_dir DIR *d = opendir("/proc/self/fd");
+    if (!d)
+        return err_sys(e, "cannot read '/proc/self/fd'");
+    for (struct dirent *de; (de = readdir(d));) {
+        uint64_t n;
+        if (str_parse_u64(de->d_name, INT_MAX, &n) < 0)
+            continue;
+        int fd = (int)n;
+        int flags = fcntl(fd, F_GETFD);
+        if (flags < 0 || (flags & FD_CLOEXEC) || strv_has(keep, de->d_name))
+            continue;
+        bool pass = may_pass(fd) && (fd <= 2 || !contain);
+        if (!pass && close_later(fd, e) < 0)
+            return -1;
+    }
+    return 0;
+}

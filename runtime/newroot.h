@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RUNTIME_NEWROOT_H
+#define RUNTIME_NEWROOT_H
+
+/* The container's root under construction. A small tmpfs, the session, holds what the image does
+ * not: mount points it lacks, the passwd file with the caller's line. The image itself is never
+ * touched. The session has no name outside our mount namespace and dies with it. */
+
+#include <sys/types.h>
+
+#include "base/str.h"
+#include "base/strv.h"
+#include "runtime/mount.h"
+
+struct newroot {
+    struct mounter m;
+    int session_fd;
+    dev_t session_dev;
+    struct strv covers; /* directories of the image that the underlay shows in its place */
+};
+
+/* Make the session; the caller has its own mount namespace. */
+MUST_CHECK int newroot_open(struct newroot *r, struct err *e);
+void newroot_close(struct newroot *r);
+
+/* See that PATH exists, as a directory or (FILE) anything else. A directory of the image that lacks
+ * it is covered by a directory of the session which shows the same entries and the new one. */
+MUST_CHECK int newroot_provide(struct newroot *r, const char *path, bool file, struct err *e);
+
+/* What was made by newroot_provide becomes read-only. */
+MUST_CHECK int newroot_seal(struct newroot *r, struct err *e);
+
+/* A file of the session with this content, opened O_PATH for mounter_bind. */
+MUST_CHECK int newroot_file(struct newroot *r, const char *name, const struct str *data,
+                            struct err *e);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "base/proc.h"
+#include "runtime/enter.h"
+#include "runtime/fds.h"
+#include "runtime/wire.h"
+
+/* Without --pid the calling process itself enters and becomes the program, so that the scheduler
+ * sees the pid it started. With --pid the namespace's first process has to be a child:
+ *   caller   waits, passes signals on, ends as the program ended
+ *   init     pid 1 inside: reaps orphans (--no-init: is the program)
+ *   program */
+
+/* Become PID 1's waiting part. Signals that were meant for the program go to it. */
+NORETURN static void init_loop(pid_t program, const sigset_t *watched)
+{
+    for (;;) {
+        siginfo_t info;
+        if (sigwaitinfo(watched, &info) < 0)
+            continue;
+        if (info.si_signo != SIGCHLD) {
+            /* From the terminal the program got it too: only what was sent to us is passed on. */
+            if (info.si_code <= 0)
+                kill(program, info.si_signo);
+            continue;
+        }
+        int status;
+        pid_t got;
+        while ((got = waitpid(-1, &status, WNOHANG)) > 0)
+            if (got == program)
+                _exit(proc_exit_status(status));
+    }
+}
+
+static void watched_signals(sigset_t *set)
+{
+    static const int all[] = { SIGCHLD, SIGTERM, SIGINT,  SIGHUP,   SIGQUIT,
+                               SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH, SIGALRM };
+    sigemptyset(set);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        sigaddset(set, all[i]);
+}
+
+/* In the new pid namespace's first process. */
+static int be_init(const struct runtime_plan *p, struct server *server, const sigset_t *old_mask,
+                   struct err *e)
+{
+    sigset_t watched;
+    watched_signals(&watched);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return err_sys(e, "cannot tie the container to its caller");
+    if (!(p->flags & RUNTIME_NO_INIT)) {
+        /* The program does the mounts too: what it is denied, init has no use for either. */
+        pid_t program = fork();
+        if (program < 0)
+            return err_sys(e, "cannot start the program");
+        if (program > 0) {
+            close_range(3, ~0u, 0);
+            init_loop(program, &watched);
+        }
+    }
+    sigprocmask(SIG_SETMASK, old_mask, NULL);
+    return enter_and_exec(p, server, e);
+}
+
+/* Pass signals to INIT and wait for its end. */
+static int wait_for(pid_t init, const sigset_t *watched)
+{
+    for (;;) {
+        siginfo_t info;
+        int status;
+        pid_t got = waitpid(init, &status, WNOHANG);
+        if (got == init)
+            return proc_exit_status(status);
+        if (sigwaitinfo(watched, &info) < 0)
+            continue;
+        if (info.si_signo != SIGCHLD && info.si_code <= 0)
+            kill(init, info.si_signo);
+    }
+}
+
+static int with_pid_namespace(const struct runtime_plan *p, struct server *server, int *status,
+                              struct err *e)
+{
+    auto_err struct err from_child = { 0 };
+    int report[2];
+    sigset_t watched, old_mask;
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return err_sys(e, "cannot start the container");
+    watched_signals(&watched);
+    sigprocmask(SIG_BLOCK, &watched, &old_mask);
+    pid_t init = fork();
+    if (init == 0) {
+        auto_err struct err why = { 0 };
+        close(report[0]);
+        if (be_init(p, server, &old_mask, &why) < 0 && wire_send(report[1], &why, NULL) < 0)
+            _exit(1);
+        _exit(125);
+    }
+    close(report[1]);
+    server_close(server);
+    auto_close int from = report[0];
+    if (init < 0)
+        return err_sys(e, "cannot start the container");
+    int got = wire_receive(from, &from_child, NULL);
+    *status = wait_for(init, &watched);
+    if (got == 1)
+        return err_move(e, &from_child);
+    return 0;
+}
+
+static void server_fini(struct server *s)
+{
+    server_close(s);
+}
+
+int runtime_perform(const struct runtime_plan *p, int *status, struct err *e)
+{
+    cleanup_with(server_fini) struct server server = { .sock_fd = -1 };
+    struct sigaction dfl = { .sa_handler = SIG_DFL };
+    sigaction(SIGCHLD, &dfl, NULL); /* ignored, it would make children vanish unseen */
+    if (fds_restrict(p->flags & RUNTIME_CONTAIN, &p->keep_fds, e) < 0)
+        return -1;
+    if (p->root == PLAN_ROOT_FUSE && server_start(p, &server, e) < 0)
+        return -1;
+    if (enter_namespaces(p, e) < 0)
+        return -1;
+    if (p->flags & RUNTIME_PID_NS)
+        return with_pid_namespace(p, &server, status, e);
+    return enter_and_exec(p, &server, e);
+}

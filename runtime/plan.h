@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RUNTIME_PLAN_H
+#define RUNTIME_PLAN_H
+
+/* A run as data: what will be mounted, set and executed, in order. plan.c makes it from a spec and
+ * a description of the host and touches nothing; enter.c performs it. */
+
+#include "runtime/mount.h"
+#include "runtime/runtime.h"
+
+/* What planning has to know of the host and the caller. */
+struct plan_host {
+    uid_t uid;
+    gid_t gid;
+    const char *user;  /* login name; never NULL */
+    const char *home;  /* NULL: none */
+    const char *shell; /* NULL: none */
+    const char *gecos; /* NULL: none */
+    const char *group; /* name of gid; NULL: none */
+    const char *cwd;   /* NULL: unreachable (deleted, no permission) */
+
+    /* What lies at the host path: 'd' directory, 'f' anything else, 0 nothing we can see. */
+    int (*look)(void *ctx, const char *path);
+    void *ctx;
+};
+
+enum plan_kind {
+    PLAN_BIND,     /* host SRC onto DST */
+    PLAN_TMPFS,    /* an empty tmpfs on DST; SRC is its options */
+    PLAN_DEV,      /* a private /dev */
+    PLAN_PROC,     /* a fresh /proc of the new pid namespace */
+    PLAN_ACCOUNTS, /* /etc/passwd and /etc/group with the caller's line */
+    PLAN_KINDS
+};
+
+enum plan_trait {
+    PLAN_MAKE = 1u << 0,     /* DST is made in the underlay when the image lacks it */
+    PLAN_OPTIONAL = 1u << 1, /* a DST that is missing or of another kind is passed over */
+    PLAN_FILE = 1u << 2,     /* SRC is not a directory */
+    PLAN_USER = 1u << 3,     /* the user asked for it: a failure is an error, never a warning */
+};
+
+struct plan_op {
+    enum plan_kind kind;
+    char *src, *dst;
+    unsigned attrs;  /* enum mount_flag */
+    unsigned traits; /* enum plan_trait */
+};
+
+enum plan_root {
+    PLAN_ROOT_DIR,  /* a sandbox directory, bound */
+    PLAN_ROOT_LOOP, /* the kernel's own driver over a loop device */
+    PLAN_ROOT_FUSE, /* our reader behind FUSE */
+};
+
+struct runtime_plan {
+    enum runtime_action action;
+    unsigned flags; /* enum runtime_flag */
+    char *image_path;
+    int image_fd;
+    struct image_info image;
+    enum plan_root root;
+    bool drop_to_owner; /* the FUSE server of root runs as the image's owner */
+    uid_t owner_uid;
+    gid_t owner_gid;
+
+    uid_t uid;
+    gid_t gid;
+    char *user, *home, *shell, *gecos, *group; /* home: inside */
+    bool userns;
+
+    struct plan_op *ops;
+    size_t n_ops;
+    char *overlay; /* upper directory on the host; NULL: none */
+    char *hostname;
+    char *cwd;        /* where to start; falls back to home, then "/" */
+    bool cwd_is_user; /* --pwd: failing is an error */
+
+    struct strv env;       /* the whole environment as the program's first shell gets it */
+    struct strv env_after; /* "K=V" set after the image's own scripts: these win */
+    struct strv argv;      /* the user's words */
+    char *shell_inside;    /* --shell */
+    char *app;             /* --app */
+    struct strv keep_fds;
+};
+
+/* The pure part of runtime_plan_make; the image's fields are already there. */
+MUST_CHECK int plan_build(struct runtime_plan *p, const struct runtime_spec *spec,
+                          const struct plan_host *host, struct err *e);
+
+/* Fill p->env and p->env_after; p's home, user and image_path are set. */
+void plan_environment(struct runtime_plan *p, const struct runtime_spec *spec);
+
+/* What the plan does about one variable of the caller, for `hpcc env --explain`. */
+struct plan_env_rule {
+    const char *pattern; /* a name, or a prefix with '*' at its end */
+    const char *reason;
+};
+
+/* The rule that drops NAME, or NULL when it is passed. */
+const struct plan_env_rule *plan_env_dropped(const char *name, unsigned flags);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/magic.h>
+#include <pwd.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "runtime/plan.h"
+
+/* The impure part of planning: look at the caller, the host and the image. */
+
+static int look_at_host(void *ctx, const char *path)
+{
+    (void)ctx;
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return 0;
+    return S_ISDIR(st.st_mode) ? 'd' : 'f';
+}
+
+static const char *env_of(const char *const *envp, const char *name)
+{
+    size_t len = strlen(name);
+    for (; envp && *envp; envp++)
+        if (strncmp(*envp, name, len) == 0 && (*envp)[len] == '=')
+            return *envp + len + 1;
+    return NULL;
+}
+
+/* The current directory by its physical path, if we can get back to it by that path. */
+static char *current_dir(void)
+{
+    auto_free char *cwd = getcwd(NULL, 0);
+    struct stat here, there;
+    if (!cwd || cwd[0] != '/' || stat(".", &here) < 0 || stat(cwd, &there) < 0 ||
+        here.st_ino != there.st_ino || here.st_dev != there.st_dev || access(cwd, X_OK) < 0)
+        return NULL;
+    return steal_ptr(cwd);
+}
+
+/* A user without passwd entry (a container's, LDAP out of reach) still has $HOME, when it is his.
+ */
+static const char *home_without_passwd(const char *const *envp, uid_t uid)
+{
+    const char *home = env_of(envp, "HOME");
+    struct stat st;
+    if (!home || home[0] != '/' || stat(home, &st) < 0 || st.st_uid != uid)
+        return NULL;
+    return home;
+}
+
+static int make_for_host(struct runtime_plan *p, const struct runtime_spec *spec, struct err *e)
+{
+    auto_free char *cwd = current_dir();
+    uid_t uid = geteuid();
+    const struct passwd *pw = getpwuid(uid);
+    const struct group *gr = getgrgid(getegid());
+    auto_free char *made_up = mem_printf("u%u", uid);
+    struct plan_host host = {
+        .uid = uid,
+        .gid = getegid(),
+        .user = pw ? pw->pw_name : made_up,
+        .home = pw ? pw->pw_dir : home_without_passwd(spec->envp, uid),
+        .shell = pw && pw->pw_shell && *pw->pw_shell ? pw->pw_shell : NULL,
+        .gecos = pw ? pw->pw_gecos : NULL,
+        .group = gr ? gr->gr_name : NULL,
+        .cwd = cwd,
+        .look = look_at_host,
+    };
+    return plan_build(p, spec, &host, e);
+}
+
+/* Whether the kernel may interpret these bytes for root: nobody but root can have written them. The
+ * descriptor is what gets mounted, so the names that lead to it do not matter. */
+static bool only_root_writes(int fd, const struct stat *st)
+{
+    struct statfs fs;
+    return st->st_uid == 0 && !(st->st_mode & (S_IWGRP | S_IWOTH)) && fstatfs(fd, &fs) == 0 &&
+           fs.f_type != FUSE_SUPER_MAGIC;
+}
+
+static int choose_root(struct runtime_plan *p, struct err *e)
+{
+    struct stat st;
+    if (fstat(p->image_fd, &st) < 0)
+        return err_sys(e, "cannot look at image '%s'", p->image_path);
+    p->owner_uid = st.st_uid;
+    p->owner_gid = st.st_gid;
+    bool by_kernel = geteuid() == 0 && !p->userns && only_root_writes(p->image_fd, &st);
+    switch (p->image.kind) {
+    case IMAGE_DIR:
+        p->root = PLAN_ROOT_DIR;
+        return 0;
+    case IMAGE_EXT:
+        p->root = by_kernel ? PLAN_ROOT_LOOP : PLAN_ROOT_FUSE;
+        p->drop_to_owner = geteuid() == 0;
+        break;
+    case IMAGE_SQUASHFS:
+    case IMAGE_SIF:
+        if (!by_kernel) {
+            err_set(e, ERR_HOST, "cannot run '%s' as an ordinary user: it is a squashfs image",
+                    p->image_path);
+            return err_hint(e,
+                            "run it as root, or unpack it: 'unsquashfs -o %llu -d DIR IMAGE' and "
+                            "'hpcc run DIR'",
+                            (unsigned long long)p->image.fs_offset);
+        }
+        p->root = PLAN_ROOT_LOOP;
+        break;
+    }
+    if (!(p->flags & RUNTIME_WRITABLE))
+        return 0;
+    if (p->image.kind != IMAGE_EXT || p->root != PLAN_ROOT_LOOP) {
+        err_set(e, ERR_HOST, "cannot write to the image '%s' itself as this user", p->image_path);
+        return err_hint(e,
+                        "use '--overlay DIR' or '--writable-tmpfs', or bootstrap again; root may "
+                        "write to images that only root can change");
+    }
+    return 0;
+}
+
+/* --writable needs the file open for writing, and it must still be the file that was checked. */
+static int reopen_writable(struct runtime_plan *p, struct err *e)
+{
+    struct stat a, b;
+    auto_close int fd = open(p->image_path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return err_sys(e, "cannot open image '%s' for writing", p->image_path);
+    if (fstat(fd, &a) < 0 || fstat(p->image_fd, &b) < 0 || a.st_dev != b.st_dev ||
+        a.st_ino != b.st_ino)
+        return err_set(e, ERR_FAILED, "image '%s' was replaced just now", p->image_path);
+    close(p->image_fd);
+    p->image_fd = steal_fd(&fd);
+    return 0;
+}
+
+static int open_image(struct runtime_plan *p, const char *path, struct err *e)
+{
+    p->image_fd = image_open(path, &p->image, e);
+    if (p->image_fd < 0)
+        return -1;
+    auto_free char *full = realpath(path, NULL);
+    p->image_path = full ? steal_ptr(full) : mem_strdup(path);
+    return 0;
+}
+
+int runtime_plan_make(const struct runtime_spec *spec, struct runtime_plan **out, struct err *e)
+{
+    auto_runtime_plan struct runtime_plan *p = mem_zero(1, sizeof *p);
+    p->image_fd = -1;
+    if (open_image(p, spec->image_path, e) < 0 || make_for_host(p, spec, e) < 0 ||
+        choose_root(p, e) < 0)
+        return -1;
+    if ((p->flags & RUNTIME_WRITABLE) && p->image.kind != IMAGE_DIR && reopen_writable(p, e) < 0)
+        return -1;
+    *out = steal_ptr(p);
+    return 0;
+}
+
+void runtime_plan_free(struct runtime_plan *p)
+{
+    cleanup_fd(&p->image_fd);
+    for (size_t i = 0; i < p->n_ops; i++) {
+        free(p->ops[i].src);
+        free(p->ops[i].dst);
+    }
+    free(p->ops);
+    char *const texts[] = { p->image_path, p->user,         p->home,    p->shell,
+                            p->gecos,      p->group,        p->overlay, p->hostname,
+                            p->cwd,        p->shell_inside, p->app };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        free(texts[i]);
+    strv_free(&p->env);
+    strv_free(&p->env_after);
+    strv_free(&p->argv);
+    strv_free(&p->keep_fds);
+    free(p);
+}

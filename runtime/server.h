@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RUNTIME_SERVER_H
+#define RUNTIME_SERVER_H
+
+/* The process that answers for a FUSE mount of an image. It stays in the caller's user namespace,
+ * so that the container cannot reach into it; has a session of its own, so that Ctrl-C does not;
+ * and is nobody's child, so that the program never meets it in wait(). It ends with the mount. */
+
+#include "runtime/plan.h"
+
+struct server {
+    int sock_fd; /* to the server; -1: none was started */
+};
+
+/* Start it for P's image. Returns as soon as it is forked. */
+MUST_CHECK int server_start(const struct runtime_plan *p, struct server *s, struct err *e);
+
+/* Wait until it has read and accepted the image's head; its error otherwise. */
+MUST_CHECK int server_ready(struct server *s, struct err *e);
+
+/* Hand it FUSE_FD, opened and mounted in the container's namespaces. */
+MUST_CHECK int server_give(struct server *s, int fuse_fd, struct err *e);
+
+void server_close(struct server *s);
+
+#endif
