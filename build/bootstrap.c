@@ -19,6 +19,7 @@ static struct agent_input agent_input(const struct build *b, size_t stage)
         .vault = b->spec->vault,
         .log_fd = -1,
         .proxy_env = b->spec->proxy_env,
+        .image_path = b->spec->image_path,
     };
 }
 

@@ -50,6 +50,7 @@ static int run_agent(struct build *b, const void *arg, struct err *e)
         .vault = b->spec->vault,
         .log_fd = b->log_fd,
         .proxy_env = b->spec->proxy_env,
+        .image_path = b->spec->image_path,
     };
     struct agent_result result = { 0 };
     if (bootstrap_run(&in, b->rootfs_fd, &result, e) < 0)
