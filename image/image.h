@@ -118,13 +118,34 @@ MUST_CHECK int image_import(int in_fd, uint64_t max_bytes, const struct image_pa
 /* ── change ───────────────────────────────────────────────────────────────────────────────────────
  */
 
-/* Grow PATH to SIZE_BYTES offline, as its owner: on a private copy that is sparse, checked, then
- * renamed over it. A size not above the present one is ERR_INPUT. */
+/* expand and shrink read the image with our reader and write what it holds into a new one, which
+ * takes its name: old or new, never half, and the hostile bytes meet no other code. UUID, label and
+ * boot block are kept, modification times too; the result is always one of ours (ext3, offset 0).
+ * ERR_FAILED: somebody uses the image (told by process and host), or may not be replaced by us. */
+
+/* Grow PATH to SIZE_BYTES. A size not above the present one is ERR_INPUT. */
 MUST_CHECK int image_expand(const char *path, uint64_t size_bytes, struct err *e);
 
-/* Verify: superblock and tree by our reader's rules, and `e2fsck -fn` where it is installed.
- * ERR_INPUT: damaged, with the cure. */
+/* The least size that holds its content with 10 % or 16 MiB to spare, for expand --auto; never less
+ * than the present size. */
+MUST_CHECK int image_expand_auto(const char *path, uint64_t *size_bytes, struct err *e);
+
+/* Shrink PATH to SIZE_BYTES; 0: to the least that holds its content. A size not below the present
+ * one is ERR_INPUT; one that is too small is ERR_FAILED, naming the need. */
+MUST_CHECK int image_shrink(const char *path, uint64_t size_bytes, struct err *e);
+
+/* Give the blocks of PATH that hold nothing back to the disk: free ones and those of zeros become
+ * holes. In place, under the write lock; what the image holds does not change at any point, so a
+ * kill does no harm. *FREED_BYTES of disk came free. */
+MUST_CHECK int image_compact(const char *path, uint64_t *freed_bytes, struct err *e);
+
+/* Verify: superblock, tree and every file's blocks by our reader's rules, then `e2fsck -fn` where
+ * it is installed, as the image's owner when we are root. ERR_INPUT: damaged, with the cure. */
 MUST_CHECK int image_check(const char *path, struct err *e);
+
+/* `e2fsck -fy` on a private copy, which takes the image's name when it is sound. *CHANGED says
+ * whether there was something to repair. ERR_HOST: no e2fsck here. */
+MUST_CHECK int image_repair(const char *path, bool *changed, struct err *e);
 
 /* ── lock: OFD locks on the image inode; readers shared, in-place writers exclusive ───────────────
  */

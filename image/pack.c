@@ -56,6 +56,16 @@ int image_estimate(int rootfs_fd, uint64_t *size_bytes, struct err *e)
     return 0;
 }
 
+int pack_source_size(struct source *s, uint64_t *size_bytes, struct err *e)
+{
+    auto_pack_plan struct pack_plan p = { 0 };
+    uint64_t n_blocks;
+    if (pack_plan_source(s, &p, e) < 0 || pack_count(&p, COUNT_ABOVE, &n_blocks, e) < 0)
+        return -1;
+    *size_bytes = size_for(n_blocks, inodes_for(&p));
+    return 0;
+}
+
 /* One image on its way. */
 struct job {
     const struct image_pack_spec *spec;

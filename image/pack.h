@@ -25,4 +25,7 @@ struct pack_from {
 MUST_CHECK int pack_source(const struct image_pack_spec *spec, const struct pack_from *from,
                            struct image_pack_report *report, struct err *e);
 
+/* As image_estimate. */
+MUST_CHECK int pack_source_size(struct source *s, uint64_t *size_bytes, struct err *e);
+
 #endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef IMAGE_EDIT_H
+#define IMAGE_EDIT_H
+
+/* An image about to be changed or replaced: open for writing, probed, ours alone. */
+
+#include <sys/stat.h>
+
+#include "image/image.h"
+
+struct edit {
+    int fd; /* read-write, with the write lock */
+    struct stat st;
+    struct image_info info;
+};
+#define EDIT_INIT                                                                                  \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
+
+/* ERR_INPUT: PATH holds no ext file system. ERR_FAILED: it is in use, or may not be written. */
+MUST_CHECK int edit_open(const char *path, struct edit *out, struct err *e);
+void edit_close(struct edit *ed);
+#define auto_edit cleanup_with(edit_close)
+
+#endif
