@@ -1,89 +1,56 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
-#include <unistd.h>
-
-#include "base/json.h"
-#include "base/mem.h"
+#include "base/log.h"
 #include "base/str.h"
-#include "cli/cli.h"
-#include "image/image.h"
+#include "cli/resized.h"
 
 static const struct opt opts[] = {
     { "size", 's', "[+]SIZE", "new size, or with a plus sign how much to add", NULL, false, NULL },
+    { "auto", 'a', NULL, "as large as needed for a tenth (at least 16 MiB) to be free", NULL, false,
+      NULL },
     { "json", 0, NULL, "report as JSON", NULL, false, NULL },
     { 0 },
 };
 
-static int new_size(const char *text, uint64_t old_bytes, uint64_t *out, struct err *e)
+static int choose(const struct args *args, const struct image_info *before, uint64_t *want,
+                  struct err *e)
 {
-    bool add = text[0] == '+';
-    if (str_parse_size(text + add, out, e) < 0) {
-        err_wrap(e, "--size");
-        return err_code_set(e, ERR_USAGE);
-    }
-    if (add)
-        *out += old_bytes; /* both are at most 2^62 */
-    return 0;
-}
-
-static void report(const char *path, uint64_t old_bytes, const struct image_info *now, bool json)
-{
-    if (json) {
-        auto_json struct json_object *doc = json_object_new_object();
-        json_put_str(doc, "image", path);
-        json_put_int(doc, "old_size_bytes", (int64_t)old_bytes);
-        json_put_int(doc, "size_bytes", (int64_t)now->fs_bytes);
-        json_put_int(doc, "disk_bytes", (int64_t)now->disk_bytes);
-        auto_free char *text = json_text(doc, 1);
-        puts(text);
-        return;
-    }
-    auto_free char *name = str_printable(path);
-    auto_free char *before = str_human_size(old_bytes);
-    auto_free char *size = str_human_size(now->fs_bytes);
-    auto_free char *disk = str_human_size(now->disk_bytes);
-    printf("expanded '%s': from %s to %s, of which %s on disk\n", name, before, size, disk);
-}
-
-static int look(const char *path, struct image_info *info, struct err *e)
-{
-    auto_close int fd = image_open(path, info, e);
-    return fd < 0 ? -1 : 0;
+    const char *size = args_value(args, "size");
+    if (size && !args_has(args, "auto"))
+        return resized_size(size, '+', before->fs_bytes, want, e);
+    if (!size && args_has(args, "auto"))
+        return image_expand_auto(args->rest[0], want, e);
+    err_set(e, ERR_USAGE,
+            size ? "options '--size' and '--auto' exclude each other"
+                 : "option '--size' is missing");
+    return err_hint(e, "write '--size +1G' to add a GiB, '--size 4G' to reach four");
 }
 
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     const char *path = args->rest[0];
-    const char *size = args_value(args, "size");
-    if (!size) {
-        err_set(e, ERR_USAGE, "option '--size' is missing");
-        return err_hint(e, "write '--size +1G' to add a GiB, '--size 4G' to reach four");
-    }
     struct image_info before;
-    if (look(path, &before, e) < 0)
-        return -1;
-    if (before.kind != IMAGE_EXT) {
-        err_set(e, ERR_INPUT, "cannot expand '%s': it holds no ext file system", path);
-        return err_hint(e, "build an image of that size from it: 'Bootstrap: localimage'");
-    }
     uint64_t want = 0;
-    if (new_size(size, before.fs_bytes, &want, e) < 0 || image_expand(path, want, e) < 0)
+    if (!args_value(args, "size") && !args_has(args, "auto"))
+        return choose(args, NULL, &want, e);
+    if (resized_look(path, "expand", &before, e) < 0 || choose(args, &before, &want, e) < 0)
         return -1;
-    struct image_info after;
-    if (look(path, &after, e) < 0)
+    if (args_has(args, "auto") && want <= before.fs_bytes) {
+        log_info("'%s' has room enough", path);
+        return resized_report(cli, args, "kept", &before, e);
+    }
+    if (image_expand(path, want, e) < 0)
         return -1;
-    if (!cli->quiet || args_has(args, "json"))
-        report(path, before.fs_bytes, &after, args_has(args, "json"));
-    return 0;
+    return resized_report(cli, args, "expanded", &before, e);
 }
 
 const struct command cmd_expand = {
-    .synopsis = "--size [+]SIZE IMAGE",
-    .help = "Makes an image larger, keeping all it holds. Works on a private copy that shares "
-            "nothing half-done with the image: a failure or a kill leaves the old one. Any user "
-            "who may write the image and its directory may do so.\n\n"
+    .synopsis = "--size [+]SIZE | --auto IMAGE",
+    .help = "Makes an image larger, keeping all it holds. What it holds is written into a new "
+            "image, which then takes its name: a failure or a kill leaves the old one. Any user "
+            "who may write the image and its directory may do so; an image in use is refused.\n\n"
             "SIZE is " STR_SIZE_FORMS ".",
-    .examples = "  hpcc expand --size +512M demo.img\n  hpcc expand --size 32G demo.img\n",
+    .examples = "  hpcc expand --size +512M demo.img\n  hpcc expand --size 32G demo.img\n"
+                "  hpcc expand --auto demo.img\n",
     .opts = opts,
     .min_args = 1,
     .max_args = 1,
