@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bootstrap/rpm_md.h"
+
+#include <fcntl.h>
+#include <solv/chksum.h>
+#include <solv/repo_rpmmd.h>
+#include <solv/solv_xfopen.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+
+#define OPEN_MAX_BYTES (2ull << 30) /* of unpacked metadata whose size is not announced */
+
+/* ── bounded streams: a small file may unpack to terabytes ──────────────────────────────────────*/
+
+struct bounded {
+    FILE *inner;
+    uint64_t left;
+    bool *too_long;
+};
+
+static ssize_t bounded_read(void *ctx, char *buf, size_t size)
+{
+    struct bounded *b = ctx;
+    size_t n = fread(buf, 1, size, b->inner);
+    if (n > b->left) {
+        *b->too_long = true;
+        return -1;
+    }
+    b->left -= n;
+    return n == 0 && ferror(b->inner) ? -1 : (ssize_t)n;
+}
+
+static int bounded_close(void *ctx)
+{
+    struct bounded *b = ctx;
+    fclose(b->inner);
+    free(b);
+    return 0;
+}
+
+FILE *yum_md_stream(const struct yum_md *md, int fd, uint64_t limit, bool *too_long, struct err *e)
+{
+    auto_free char *name = path_base(md->path);
+    *too_long = false;
+    auto_close int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0 || lseek(copy, 0, SEEK_SET) < 0) {
+        err_sys(e, "cannot read '%s'", name);
+        return NULL;
+    }
+    FILE *inner = solv_xfopen_fd(name, copy, "r");
+    if (!inner) {
+        err_set(e, ERR_HOST, "'%s' is compressed in a way that libsolv here cannot read", name);
+        return NULL;
+    }
+    steal_fd(&copy);
+    struct bounded *b = mem_zero(1, sizeof *b);
+    *b = (struct bounded){ .inner = inner, .left = limit, .too_long = too_long };
+    FILE *outer = fopencookie(
+        b, "r", (cookie_io_functions_t){ .read = bounded_read, .close = bounded_close });
+    if (!outer) {
+        bounded_close(b);
+        err_sys(e, "cannot read '%s'", name);
+        return NULL;
+    }
+    setvbuf(outer, NULL, _IOFBF, 1 << 16);
+    return outer;
+}
+
+int yum_md_fetch(const struct fetch *f, const struct yum_repo *r, const struct yum_md *md,
+                 struct err *e)
+{
+    struct fetch_file file = {
+        .mirrors = &r->mirrors,
+        .path = md->path,
+        .algo = md->algo,
+        .hex = md->hex,
+        .size_bytes = md->size_bytes,
+        .max_bytes = 1u << 30,
+    };
+    if (fetch_files(f, &file, 1, e) < 0) {
+        fetch_files_close(&file, 1);
+        return err_wrap(e, "repository '%s'", r->source->id);
+    }
+    free(file.from);
+    return file.fd;
+}
+
+static uint64_t open_limit(const struct yum_md *md)
+{
+    return md->open_size_bytes && md->open_size_bytes < OPEN_MAX_BYTES ? md->open_size_bytes
+                                                                       : OPEN_MAX_BYTES;
+}
+
+/* ── primary ────────────────────────────────────────────────────────────────────────────────────*/
+
+static int parse_primary(struct yum_pool *p, struct yum_repo *r, struct err *e)
+{
+    const struct yum_md *md = yum_repo_md(r, "primary");
+    auto_close int fd = yum_md_fetch(p->fetch, r, md, e);
+    if (fd < 0)
+        return -1;
+    bool too_long = false;
+    auto_file FILE *f = yum_md_stream(md, fd, open_limit(md), &too_long, e);
+    if (!f)
+        return -1;
+    int rc = repo_add_rpmmd(r->repo, f, NULL, 0);
+    if (too_long)
+        return err_set(e, ERR_INPUT, "repository '%s': '%s' is larger unpacked than announced",
+                       r->source->id, md->path);
+    if (rc != 0)
+        return err_set(e, ERR_INPUT, "repository '%s': '%s' cannot be read: %s", r->source->id,
+                       md->path, pool_errstr(p->pool));
+    return 0;
+}
+
+/* Whether R's cache does not know one of the file names that packages of any repository require. */
+static bool lacks_file_ids(Pool *pool, Repo *repo, const Queue *file_ids)
+{
+    Queue known;
+    Map map;
+    bool lacks = false;
+    queue_init(&known);
+    map_init(&map, pool->ss.nstrings);
+    repo_lookup_idarray(repo, SOLVID_META, REPOSITORY_ADDEDFILEPROVIDES, &known);
+    for (int i = 0; i < known.count; i++)
+        MAPSET(&map, known.elements[i]);
+    for (int i = 0; i < file_ids->count; i++)
+        lacks = lacks || !MAPTST(&map, file_ids->elements[i]);
+    map_free(&map);
+    queue_free(&known);
+    return lacks;
+}
+
+/* File requirements become provides once, and the caches remember for which names. */
+static void add_file_provides(struct yum_pool *p)
+{
+    queue_empty(&p->file_ids);
+    pool_addfileprovides_queue(p->pool, &p->file_ids, NULL);
+    for (size_t i = 0; i < p->n_repos; i++)
+        if (p->repos[i].repo->nsolvables && lacks_file_ids(p->pool, p->repos[i].repo, &p->file_ids))
+            yum_cache_write(p, &p->repos[i]);
+}
+
+int yum_pool_load(struct yum_pool *p, struct err *e)
+{
+    for (size_t i = 0; i < p->n_repos; i++) {
+        struct yum_repo *r = &p->repos[i];
+        r->repo = repo_create(p->pool, r->source->id);
+        r->repo->appdata = r;
+        r->repo->priority = -r->source->priority; /* yum: 1 is best; libsolv: the highest */
+        if (!yum_cache_read(p, r) && parse_primary(p, r, e) < 0)
+            return -1;
+    }
+    add_file_provides(p);
+    return 0;
+}
+
+/* ── paths of filelists ─────────────────────────────────────────────────────────────────────────*/
+
+struct by_sum {
+    unsigned char start[8]; /* of the package's checksum */
+    Id solvable;
+};
+
+struct adding {
+    Repo *repo;
+    struct by_sum *index;
+    size_t n;
+    const Id *ids; /* of the paths, in their order */
+};
+
+static int compare_sums(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof((struct by_sum *)0)->start);
+}
+
+static void make_index(struct adding *a)
+{
+    Solvable *s;
+    Id id, type;
+    a->index = mem_alloc(((size_t)a->repo->nsolvables + 1) * sizeof *a->index);
+    FOR_REPO_SOLVABLES(a->repo, id, s)
+    {
+        const unsigned char *sum = solvable_lookup_bin_checksum(s, SOLVABLE_CHECKSUM, &type);
+        if (!sum || a->n >= (size_t)a->repo->nsolvables)
+            continue;
+        memcpy(a->index[a->n].start, sum, sizeof a->index[0].start);
+        a->index[a->n++].solvable = id;
+    }
+    qsort(a->index, a->n, sizeof *a->index, compare_sums);
+}
+
+static bool hex_start(const char *hex, unsigned char start[8])
+{
+    for (size_t i = 0; i < 8; i++) {
+        char pair[3] = { hex[0], hex[0] ? hex[1] : 0, 0 };
+        char *end;
+        start[i] = (unsigned char)strtoul(pair, &end, 16);
+        if (end != pair + 2)
+            return false;
+        hex += 2;
+    }
+    return true;
+}
+
+static void on_path(void *ctx, const char *pkgid, size_t path)
+{
+    struct adding *a = ctx;
+    struct by_sum key = { .solvable = 0 };
+    if (!hex_start(pkgid, key.start))
+        return;
+    const struct by_sum *hit = bsearch(&key, a->index, a->n, sizeof *a->index, compare_sums);
+    if (!hit)
+        return;
+    Solvable *s = pool_id2solvable(a->repo->pool, hit->solvable);
+    solvable_add_deparray(s, SOLVABLE_PROVIDES, a->ids[path], 1); /* 1: as a file */
+}
+
+static int add_repo_paths(struct yum_pool *p, struct yum_repo *r, struct yum_paths *paths,
+                          const Id *ids, struct err *e)
+{
+    const struct yum_md *md = yum_repo_md(r, "filelists");
+    if (!md)
+        return 0;
+    auto_close int fd = yum_md_fetch(p->fetch, r, md, e);
+    if (fd < 0)
+        return -1;
+    bool too_long = false;
+    auto_file FILE *f = yum_md_stream(md, fd, open_limit(md), &too_long, e);
+    if (!f)
+        return -1;
+    struct adding a = { .repo = r->repo, .ids = ids };
+    make_index(&a);
+    paths->found = on_path;
+    paths->ctx = &a;
+    int rc = yum_filelists_scan(f, paths, e);
+    free(a.index);
+    if (too_long)
+        return err_set(e, ERR_INPUT, "repository '%s': '%s' is larger unpacked than announced",
+                       r->source->id, md->path);
+    r->has_filelists = rc == 0;
+    return rc < 0 ? err_wrap(e, "repository '%s'", r->source->id) : 0;
+}
+
+static int compare_ids(const void *a, const void *b, void *pool)
+{
+    return strcmp(pool_id2str(pool, *(const Id *)a), pool_id2str(pool, *(const Id *)b));
+}
+
+int yum_pool_add_paths(struct yum_pool *p, Queue *wanted, struct err *e)
+{
+    size_t n = (size_t)wanted->count;
+    auto_free const char **texts = mem_zero(n + 1, sizeof *texts);
+    solv_sort(wanted->elements, n, sizeof(Id), compare_ids, p->pool);
+    for (size_t i = 0; i < n; i++)
+        texts[i] = pool_id2str(p->pool, wanted->elements[i]);
+    struct yum_paths paths = { .paths = texts, .n = n };
+    for (size_t i = 0; i < p->n_repos; i++)
+        if (add_repo_paths(p, &p->repos[i], &paths, wanted->elements, e) < 0)
+            return -1;
+    for (size_t i = 0; i < p->n_repos; i++) {
+        Repodata *data = repo_id2repodata(p->repos[i].repo, 1);
+        if (!p->repos[i].has_filelists || !data)
+            continue;
+        for (size_t j = 0; j < n; j++)
+            repodata_add_idarray(data, SOLVID_META, yum_pool_paths_key(p), wanted->elements[j]);
+        repodata_internalize(data);
+        yum_cache_write(p, &p->repos[i]);
+    }
+    return 0;
+}
+
+Id yum_pool_paths_key(const struct yum_pool *p)
+{
+    return pool_str2id(p->pool, "hpcc:paths", 1);
+}
