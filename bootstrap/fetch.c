@@ -426,20 +426,15 @@ int fetch_files(const struct fetch *f, struct fetch_file *files, size_t n, struc
     return rc < 0 ? err_move(e, &b.why) : 0;
 }
 
-int fetch_text(const struct fetch *f, const char *url, size_t max, struct str *out, bool *found,
-               struct err *e)
+int fetch_text(const struct fetch *f, const char *url, size_t max, struct str *out, struct err *e)
 {
     auto_strv struct strv mirrors = { 0 };
     strv_add(&mirrors, url);
     struct fetch quiet = *f;
     quiet.stage = NULL;
-    struct fetch_file file = { .mirrors = &mirrors, .max_bytes = max, .optional = found != NULL };
-    if (fetch_files(&quiet, &file, 1, e) < 0)
-        return -1;
-    if (found)
-        *found = file.fd >= 0;
-    int rc = 0;
-    if (file.fd >= 0)
+    struct fetch_file file = { .mirrors = &mirrors, .max_bytes = max };
+    int rc = fetch_files(&quiet, &file, 1, e);
+    if (rc == 0)
         rc = lseek(file.fd, 0, SEEK_SET) < 0 ? err_sys(e, "cannot read '%s'", url)
                                              : fs_read_fd(file.fd, max, out, e);
     fetch_files_close(&file, 1);

@@ -40,10 +40,9 @@ struct fetch_file {
 MUST_CHECK int fetch_files(const struct fetch *f, struct fetch_file *files, size_t n,
                            struct err *e);
 
-/* One small text from exactly one address, at most MAX bytes, appended to OUT. *FOUND (may be NULL:
- * then absence is an error) tells whether it exists. */
+/* One small text from exactly one address, at most MAX bytes, appended to OUT. */
 MUST_CHECK int fetch_text(const struct fetch *f, const char *url, size_t max, struct str *out,
-                          bool *found, struct err *e);
+                          struct err *e);
 
 void fetch_files_close(struct fetch_file *files, size_t n);
 

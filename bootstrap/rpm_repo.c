@@ -15,6 +15,7 @@
 
 enum {
     REPOMD_MAX_BYTES = 4 << 20,
+    ASC_MAX_BYTES = 1 << 16,
     MIRRORS_MAX_BYTES = 4 << 20,
     MAX_MIRRORS_TRIED = 6,
     MAX_MD = 100,
@@ -116,14 +117,8 @@ int yum_repomd_parse(const struct str *text, const char *name, struct yum_repo *
                       &(struct xml_reader){ .start = on_start, .end = on_end, .ctx = &r }, e);
     md_free(&r.now);
     free(r.sum_type);
-    if (rc < 0) {
-        err_wrap(e, "'%s'", name);
-        const char *start = str_text(text);
-        start += strspn(start, " \t\r\n");
-        if (strncasecmp(start, "<html", 5) == 0 || strncasecmp(start, "<!doctype html", 14) == 0)
-            err_hint(e, "this is a web page: a login page or a proxy answered");
-        return -1;
-    }
+    if (rc < 0)
+        return err_wrap(e, "'%s'", name);
     if (r.fault)
         return err_set(e, ERR_INPUT, "'%s' is refused: %s", name, r.fault);
     if (!yum_repo_md(out, "primary"))
@@ -156,12 +151,12 @@ void yum_repo_close(struct yum_repo *r)
 {
     contents_reset(r);
     strv_free(&r->mirrors);
+    strv_free(&r->sums);
 }
 
 /* ── mirrors ────────────────────────────────────────────────────────────────────────────────────*/
 
-static int find_mirrors(const struct yum_spec *spec, const struct fetch *f, struct yum_repo *r,
-                        struct strv *sums, struct err *e)
+static int find_mirrors(const struct yum_opening *o, struct yum_repo *r, struct err *e)
 {
     const char *url = r->source->url;
     if (r->source->kind == YUM_SOURCE_URL) {
@@ -170,18 +165,18 @@ static int find_mirrors(const struct yum_spec *spec, const struct fetch *f, stru
     }
     auto_str struct str text = { 0 };
     auto_free char *shown = value_url_public(url);
-    if (fetch_text(f, url, MIRRORS_MAX_BYTES, &text, NULL, e) < 0)
+    if (fetch_text(o->fetch, url, MIRRORS_MAX_BYTES, &text, e) < 0)
         return err_wrap(e, "list of mirrors");
     auto_strv struct strv found = { 0 };
     if (r->source->kind == YUM_SOURCE_METALINK) {
-        if (yum_metalink_parse(&text, &found, sums, e) < 0)
+        if (yum_metalink_parse(&text, &found, &r->sums, e) < 0)
             return err_wrap(e, "'%s'", shown);
         r->by_metalink = str_starts(url, "https://");
     } else {
         yum_mirrorlist_parse(&text, &found);
     }
     for (size_t i = 0; i < found.n; i++) {
-        char *expanded = yum_spec_expand(spec, found.v[i], NULL);
+        char *expanded = yum_spec_expand(o->spec, found.v[i], NULL);
         if (expanded)
             strv_take(&r->mirrors, expanded);
     }
@@ -225,19 +220,45 @@ static char *sha256_text(const struct str *text)
     return hex;
 }
 
-/* Signed by one of KEYS; or unsigned, where something else vouches for it. */
-static int check_authentic(const struct yum_spec *spec, struct yum_repo *r, const struct keys *keys,
-                           const struct str *repomd, const struct str *asc, const char *url,
+/* What one mirror gave. */
+struct answer {
+    char *url;         /* of repomd.xml */
+    char *name;        /* the same for messages */
+    struct str repomd; /* its bytes */
+    struct str asc;    /* of its signature */
+    bool is_signed;
+};
+
+static void answer_free(struct answer *a)
+{
+    free(a->url);
+    free(a->name);
+    str_free(&a->repomd);
+    str_free(&a->asc);
+}
+
+/* A login page or a proxy answers every address with a web page; nothing else begins like one. */
+static int check_no_page(const struct answer *a, struct err *e)
+{
+    const char *start = str_text(&a->repomd);
+    start += strspn(start, " \t\r\n");
+    if (strncasecmp(start, "<html", 5) != 0 && strncasecmp(start, "<!doctype html", 14) != 0)
+        return 0;
+    err_set(e, ERR_FAILED, "'%s' is a web page, not a repository's repomd.xml", a->name);
+    return err_hint(e, "a login page or a proxy answered: open the address in a browser");
+}
+
+/* Signed by a key we know; or unsigned, where something else vouches for it. */
+static int check_authentic(const struct yum_opening *o, struct yum_repo *r, const struct answer *a,
                            struct err *e)
 {
-    if (!keys)
+    if (!o->keys)
         return 0;
-    auto_free char *name = value_url_public(url);
-    if (asc)
-        return keys_verify(keys, repomd, asc, name, &r->signer, e);
-    if (r->by_metalink || str_starts(url, "https://") || !spec->repo_signed)
+    if (a->is_signed)
+        return keys_verify(o->keys, &a->repomd, &a->asc, a->name, &r->signer, e);
+    if (r->by_metalink || str_starts(a->url, "https://") || !o->spec->repo_signed)
         return 0;
-    err_set(e, ERR_FAILED, "'%s' is not signed (there is no repomd.xml.asc)", name);
+    err_set(e, ERR_FAILED, "'%s' is not signed (there is no repomd.xml.asc)", a->name);
     return err_hint(e,
                     "use an https:// mirror or a 'MetaLink:', or add 'SetOpt: repo_gpgcheck=0' to "
                     "trust the signatures of the packages alone");
@@ -250,47 +271,44 @@ static int read_fd(int fd, size_t max, struct str *out, struct err *e)
     return fs_read_fd(fd, max, out, e);
 }
 
-/* What one opening of a repository works with. */
-struct opening {
-    const struct yum_spec *spec;
-    const struct fetch *f;
-    const struct keys *keys;
-    struct strv sums;
-};
-
-/* Fetch, check and read repomd.xml of one mirror. */
-static int try_mirror(const struct opening *o, struct yum_repo *r, const char *mirror,
+/* Fetch repomd.xml and its signature. */
+static int ask_mirror(const struct yum_opening *o, const char *mirror, struct answer *a,
                       struct err *e)
 {
     auto_strv struct strv one = { 0 };
-    auto_free char *url = url_join(mirror, "repodata/repomd.xml");
-    auto_free char *name = value_url_public(url);
-    auto_str struct str repomd = { 0 }, asc = { 0 };
     strv_add(&one, mirror);
     struct fetch_file files[] = {
         { .mirrors = &one, .path = "repodata/repomd.xml", .max_bytes = REPOMD_MAX_BYTES },
         { .mirrors = &one,
           .path = "repodata/repomd.xml.asc",
-          .max_bytes = 1 << 16,
+          .max_bytes = ASC_MAX_BYTES,
           .optional = true },
     };
-    contents_reset(r);
-    int rc = fetch_files(o->f, files, o->keys ? 2 : 1, e);
-    bool is_signed = o->keys && files[1].fd >= 0;
+    size_t n = o->keys ? 2 : 1;
+    a->url = url_join(mirror, files[0].path);
+    a->name = value_url_public(a->url);
+    int rc = fetch_files(o->fetch, files, n, e);
+    a->is_signed = n == 2 && files[1].fd >= 0;
     if (rc == 0)
-        rc = read_fd(files[0].fd, REPOMD_MAX_BYTES, &repomd, e);
-    if (rc == 0 && is_signed)
-        rc = read_fd(files[1].fd, 1 << 16, &asc, e);
-    if (rc == 0)
-        rc = check_sums(&repomd, &o->sums, name, e);
-    if (rc == 0)
-        rc = check_authentic(o->spec, r, o->keys, &repomd, is_signed ? &asc : NULL, url, e);
-    if (rc == 0)
-        rc = yum_repomd_parse(&repomd, name, r, e);
-    if (rc == 0)
-        r->sum = sha256_text(&repomd);
-    fetch_files_close(files, o->keys ? 2 : 1);
+        rc = read_fd(files[0].fd, REPOMD_MAX_BYTES, &a->repomd, e);
+    if (rc == 0 && a->is_signed)
+        rc = read_fd(files[1].fd, ASC_MAX_BYTES, &a->asc, e);
+    fetch_files_close(files, n);
     return rc;
+}
+
+/* Fetch, check and read repomd.xml of one mirror. */
+static int try_mirror(const struct yum_opening *o, struct yum_repo *r, const char *mirror,
+                      struct err *e)
+{
+    cleanup_with(answer_free) struct answer a = { 0 };
+    contents_reset(r);
+    if (ask_mirror(o, mirror, &a, e) < 0 || check_no_page(&a, e) < 0 ||
+        check_sums(&a.repomd, &r->sums, a.name, e) < 0 || check_authentic(o, r, &a, e) < 0 ||
+        yum_repomd_parse(&a.repomd, a.name, r, e) < 0)
+        return -1;
+    r->sum = sha256_text(&a.repomd);
+    return 0;
 }
 
 static void to_front(struct strv *s, size_t i)
@@ -300,7 +318,7 @@ static void to_front(struct strv *s, size_t i)
     s->v[0] = first;
 }
 
-static int open_any(const struct opening *o, struct yum_repo *r, struct err *e)
+static int open_any(const struct yum_opening *o, struct yum_repo *r, struct err *e)
 {
     size_t most = r->mirrors.n < MAX_MIRRORS_TRIED ? r->mirrors.n : MAX_MIRRORS_TRIED;
     for (size_t i = 0; i < most; i++) {
@@ -314,18 +332,12 @@ static int open_any(const struct opening *o, struct yum_repo *r, struct err *e)
     return most > 1 ? err_wrap(e, "none of %zu mirrors will do", most) : -1;
 }
 
-int yum_repo_open(const struct yum_spec *spec, const struct yum_source *source,
-                  const struct fetch *f, const struct keys *keys, struct yum_repo *out,
-                  struct err *e)
+int yum_repo_open(const struct yum_opening *o, const struct yum_source *source,
+                  struct yum_repo *out, struct err *e)
 {
     auto_err struct err why = { 0 };
     struct yum_repo r = { .source = source };
-    struct opening o = { .spec = spec, .f = f, .keys = keys };
-    int rc = find_mirrors(spec, f, &r, &o.sums, &why);
-    if (rc == 0)
-        rc = open_any(&o, &r, &why);
-    strv_free(&o.sums);
-    if (rc < 0) {
+    if (find_mirrors(o, &r, &why) < 0 || open_any(o, &r, &why) < 0) {
         yum_repo_close(&r);
         err_wrap(&why, "repository '%s'", source->id);
         return err_move(e, &why);

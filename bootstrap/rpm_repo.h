@@ -24,6 +24,7 @@ struct yum_md {
 struct yum_repo {
     const struct yum_source *source;
     struct strv mirrors; /* the one that answered first */
+    struct strv sums;    /* those that a metalink allows, "sha256:HEX" */
     char *sum;           /* SHA-256 of repomd.xml */
     char *revision;      /* or NULL */
     char *signer;        /* key number; NULL: not signed */
@@ -34,11 +35,17 @@ struct yum_repo {
     bool has_filelists; /* wanted paths of filelists.xml are in */
 };
 
-/* Find SOURCE's mirrors, fetch repomd.xml from the first that gives a good one, check it against
- * KEYS and read it. KEYS NULL: no check (the user said so). */
-MUST_CHECK int yum_repo_open(const struct yum_spec *spec, const struct yum_source *source,
-                             const struct fetch *f, const struct keys *keys, struct yum_repo *out,
-                             struct err *e);
+/* What opening a repository works with; all lent. */
+struct yum_opening {
+    const struct yum_spec *spec;
+    const struct fetch *fetch;
+    const struct keys *keys; /* NULL: no check (the user said so) */
+};
+
+/* Find SOURCE's mirrors, fetch repomd.xml from the first that gives a good one, check it and read
+ * it. */
+MUST_CHECK int yum_repo_open(const struct yum_opening *o, const struct yum_source *source,
+                             struct yum_repo *out, struct err *e);
 void yum_repo_close(struct yum_repo *r);
 
 /* The metadata of TYPE, or NULL. */

@@ -87,10 +87,12 @@ static int open_caches(struct yum_session *s, struct err *e)
 static int open_repos(struct yum_session *s, struct err *e)
 {
     struct yum_pool *p = &s->pool;
+    struct yum_opening o = { .spec = s->spec,
+                             .fetch = &s->fetch,
+                             .keys = s->spec->verify ? &s->keys : NULL };
     p->repos = mem_zero(s->spec->n_sources, sizeof *p->repos);
     for (size_t i = 0; i < s->spec->n_sources; i++) {
-        if (yum_repo_open(s->spec, &s->spec->sources[i], &s->fetch,
-                          s->spec->verify ? &s->keys : NULL, &p->repos[i], e) < 0)
+        if (yum_repo_open(&o, &s->spec->sources[i], &p->repos[i], e) < 0)
             return -1;
         p->n_repos++;
     }

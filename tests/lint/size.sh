@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Files of at most 500 lines, functions of at most 60 lines and 5 parameters (besides
-# the error they fill, and printf's).
+# the error they fill, printf's, and the callback that librpm wants).
 # shellcheck source=tests/lint/_lib.sh
 . "$(dirname "$0")/_lib.sh"
 
@@ -22,7 +22,7 @@ check() {
                 sub(/^[^(]*\(/, "", list)
                 while (gsub(/\([^()]*\)/, "", list) > 0 && list ~ /\(/) continue
                 sub(/, struct err \*[a-z]+/, "", list)
-                if (list !~ /\.\.\./ && gsub(/,/, "", list) + 1 > 5)
+                if (list !~ /\.\.\.|rpmCallbackData/ && gsub(/,/, "", list) + 1 > 5)
                     print file ":" start ": more than 5 parameters"
             }
             $0 == "}" && inside {
