@@ -19,6 +19,8 @@
 #define TIME_MIN (-(1ll << 31))
 #define TIME_MAX ((1ll << 34) - (1ll << 31) - 1)
 
+enum { BLOCK = 512 };
+
 struct reading {
     struct archive *a;
     struct source *s;
@@ -279,13 +281,34 @@ static int open_archive(struct archive *a, const struct tar_input *in, struct er
     return rc == ARCHIVE_OK ? 0 : archive_failed(a, e);
 }
 
+/* The end of an archive is marked by a block of zeros. Without one the sender died between two
+ * files, which libarchive takes for an end like any other. */
+static int check_end(struct archive *a, int64_t before, struct err *e)
+{
+    if (archive_filter_bytes(a, 0) - before >= BLOCK)
+        return 0;
+    return err_set(e, ERR_INPUT, "the archive is truncated: it has no end mark");
+}
+
+/* Take what the sender pads the archive with, or it dies of a broken pipe. */
+static void drain(int fd)
+{
+    char buf[65536];
+    for (int i = 0; i < 1024; i++) {
+        ssize_t got = read(fd, buf, sizeof buf);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            return;
+    }
+}
+
 static int read_entries(struct reading *r, struct err *e)
 {
     for (;;) {
         struct archive_entry *entry = NULL;
+        int64_t before = archive_filter_bytes(r->a, 0);
         int rc = archive_read_next_header(r->a, &entry);
         if (rc == ARCHIVE_EOF)
-            return 0;
+            return check_end(r->a, before, e);
         if (rc == ARCHIVE_WARN && !harmless_warning(r->a))
             return archive_failed(r->a, e);
         if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
@@ -305,6 +328,8 @@ static struct source *read_archive(const struct tar_input *in, struct err *e)
     struct reading r = { .a = a, .s = s, .spill = spill, .in = in };
     if (open_archive(a, in, e) < 0 || read_entries(&r, e) < 0 || spill_finish(spill, e) < 0)
         return NULL;
+    if (in->fd >= 0)
+        drain(in->fd);
     if (s->n_nodes == 1) {
         err_set(e, ERR_INPUT, "the archive is empty");
         return NULL;

@@ -139,6 +139,13 @@ static void truncated_archives_are_refused(void **state)
         assert_null(import_limited(&part, 1 << 20, 100, &e));
         assert_int_equal(e.code, ERR_INPUT);
     }
+    auto_err struct err e = { 0 };
+    file(&t, "b", "last"); /* between two files, or before the mark at the end */
+    for (size_t cut = whole; cut <= t.len; cut += t.len - whole) {
+        struct str part = { .data = t.data, .len = cut };
+        assert_null(import_limited(&part, 1 << 20, 100, &e));
+        assert_string_equal(e.msg, "the archive is truncated: it has no end mark");
+    }
     str_free(&t);
 }
 

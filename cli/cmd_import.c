@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "image/image.h"
+
+static const struct opt opts[] = {
+    { "size", 's', "SIZE", "size of the image, a bare number being MiB (default: by content)", NULL,
+      false, NULL },
+    { "force", 'F', NULL, "replace an existing file", NULL, false, NULL },
+    { "max-size", 0, "SIZE", "most that the archive may unpack to (default: the free disk space)",
+      NULL, false, NULL },
+    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { 0 },
+};
+
+static int take_size(const struct args *args, const char *name, uint64_t *size, struct err *e)
+{
+    const char *text = args_value(args, name);
+    if (!text || str_parse_size(text, size, e) == 0)
+        return 0;
+    err_wrap(e, "--%s", name);
+    return err_code_set(e, ERR_USAGE);
+}
+
+static int take_epoch(const struct cli *cli, struct image_pack_spec *spec, struct err *e)
+{
+    const char *text = env_value(cli->environ, "SOURCE_DATE_EPOCH");
+    uint64_t epoch = 0;
+    if (!text || !*text)
+        return 0;
+    if (str_parse_u64(text, UINT32_MAX, &epoch) < 0) {
+        err_set(e, ERR_USAGE, "SOURCE_DATE_EPOCH is '%s', not a number of seconds", text);
+        return err_hint(e, "write 'export SOURCE_DATE_EPOCH=$(date +%%s)', or unset it");
+    }
+    spec->deterministic = true;
+    spec->epoch = (int64_t)epoch;
+    return 0;
+}
+
+/* Say it before the archive is read; publishing refuses too. */
+static int check_target(const struct image_pack_spec *spec, struct err *e)
+{
+    struct stat st;
+    if (stat(spec->path, &st) < 0 && lstat(spec->path, &st) < 0)
+        return 0;
+    if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+        return err_set(e, ERR_USAGE, "'%s' is not a regular file", spec->path);
+    if (spec->replace)
+        return 0;
+    err_set(e, ERR_FAILED, "'%s' exists already", spec->path);
+    return err_hint(e, "'--force' replaces it");
+}
+
+/* The archive or directory: a path, or the standard input for "-" and for none. */
+static int open_input(const struct args *args, struct err *e)
+{
+    const char *name = args->n_rest > 1 ? args->rest[1] : "-";
+    if (!str_eq(name, "-")) {
+        int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        return fd < 0 ? err_sys(e, "cannot open '%s'", name) : fd;
+    }
+    if (isatty(STDIN_FILENO)) {
+        err_set(e, ERR_USAGE, "no archive is given");
+        return err_hint(e, "write 'hpcc import %s FILE.tar', or '< FILE.tar'", args->rest[0]);
+    }
+    return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+}
+
+static int lock_old(const char *path, int *lock_fd, struct err *e)
+{
+    struct stat by_fd, by_name;
+    *lock_fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (*lock_fd < 0)
+        return errno == ENOENT ? 0 : err_sys(e, "cannot replace '%s'", path);
+    if (image_lock(*lock_fd, path, IMAGE_LOCK_REPLACE, e) < 0)
+        return -1;
+    if (fstat(*lock_fd, &by_fd) < 0 || stat(path, &by_name) < 0 || by_fd.st_ino != by_name.st_ino ||
+        by_fd.st_dev != by_name.st_dev)
+        return err_set(e, ERR_FAILED, "'%s' was replaced by another process just now", path);
+    return 0;
+}
+
+static void report(const struct cli *cli, const char *path, bool json,
+                   const struct image_pack_report *r)
+{
+    if (json) {
+        auto_json struct json_object *doc = json_object_new_object();
+        json_put_str(doc, "image", path);
+        json_put_int(doc, "size_bytes", (int64_t)r->size_bytes);
+        json_put_int(doc, "disk_bytes", (int64_t)r->disk_bytes);
+        json_put_int(doc, "files", (int64_t)r->n_files);
+        json_put_int(doc, "directories", (int64_t)r->n_dirs);
+        auto_free char *text = json_text(doc, 1);
+        puts(text);
+        return;
+    }
+    if (cli->quiet)
+        return;
+    auto_free char *name = str_printable(path), *size = str_human_size(r->size_bytes);
+    auto_free char *disk = str_human_size(r->disk_bytes);
+    printf("imported '%s': %llu files, %s, of which %s on disk\n", name,
+           (unsigned long long)r->n_files, size, disk);
+}
+
+static int run(struct cli *cli, const struct args *args, struct err *e)
+{
+    uint64_t max_bytes = 0;
+    struct image_pack_spec spec = {
+        .path = args->rest[0],
+        .rootfs_fd = -1,
+        .grow = true,
+        .replace = args_has(args, "force"),
+        .mode = 0755,
+        .owner_uid = -1,
+        .owner_gid = -1,
+    };
+    if (take_size(args, "size", &spec.size_bytes, e) < 0 ||
+        take_size(args, "max-size", &max_bytes, e) < 0 || take_epoch(cli, &spec, e) < 0 ||
+        check_target(&spec, e) < 0)
+        return -1;
+    auto_close int lock_fd = -1;
+    auto_close int in_fd = open_input(args, e);
+    struct image_pack_report r;
+    if (in_fd < 0 || (spec.replace && lock_old(spec.path, &lock_fd, e) < 0))
+        return -1;
+    if (image_import(in_fd, max_bytes, &spec, &r, e) < 0)
+        return err_wrap(e, "cannot import '%s'", args->n_rest > 1 ? args->rest[1] : "-");
+    report(cli, spec.path, args_has(args, "json"), &r);
+    return 0;
+}
+
+const struct command cmd_import = {
+    .synopsis = "[options] IMAGE [ARCHIVE|DIRECTORY]",
+    .help =
+        "Makes an image of a tar archive (plain, or packed with gzip, bzip2, xz, zstd or lz4) "
+        "or of a directory. Without a second word the archive comes from the standard input.\n\n"
+        "Owners, devices and setuid bits go into the image as the archive has them, whoever "
+        "runs this; nothing is unpacked on this host. An archive that leads out of its root is "
+        "refused. The image appears when it is complete.\n\n"
+        "SIZE is " STR_SIZE_FORMS ".",
+    .examples = "  hpcc import demo.img demo.tar.zst\n"
+                "  docker export CONTAINER | hpcc import demo.img\n"
+                "  hpcc import demo.img ./tree\n",
+    .opts = opts,
+    .min_args = 1,
+    .max_args = 2,
+    .run = run,
+};

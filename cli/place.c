@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli/place.h"
+
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+
+void place_parse(const char *arg, struct place *out)
+{
+    struct stat st;
+    const char *colon = strstr(arg, ":/");
+    if (!colon || colon == arg || lstat(arg, &st) == 0) {
+        *out = (struct place){ .image = mem_strdup(arg) };
+        return;
+    }
+    *out = (struct place){ .image = mem_strndup(arg, (size_t)(colon - arg)),
+                           .path = mem_strdup(colon + 1) };
+}
+
+int place_parse_words(const char *arg, const char *rest, struct place *out, struct err *e)
+{
+    auto_place struct place p = { 0 };
+    place_parse(arg, &p);
+    if (rest && p.path)
+        return err_set(e, ERR_USAGE, "two paths are given: '%s' and '%s'", p.path, rest);
+    if (rest)
+        p.path = path_join("/", rest);
+    *out = p;
+    p = (struct place){ 0 };
+    return 0;
+}
+
+void place_free(struct place *p)
+{
+    free(p->image);
+    free(p->path);
+    *p = (struct place){ 0 };
+}
