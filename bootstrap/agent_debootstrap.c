@@ -9,11 +9,13 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "bootstrap/bootstrap.h"
+#include "bootstrap/cache.h"
 #include "bootstrap/deb_jail.h"
 #include "bootstrap/deb_plan.h"
 #include "bootstrap/deb_release.h"
 #include "bootstrap/deb_root.h"
 #include "bootstrap/deb_talk.h"
+#include "bootstrap/digest.h"
 #include "bootstrap/value.h"
 #include "bootstrap/vault.h"
 
@@ -61,22 +63,6 @@ static int write_wgetrc(int rootfs_fd, struct err *e)
     return fs_write_at(rootfs_fd, "/debootstrap/wgetrc", &text, 0644, e);
 }
 
-/* The user's package cache for debootstrap, which checks every file's checksum on each use. NULL
- * when there is none. Caller frees. */
-static char *package_cache(const struct agent_input *in)
-{
-    if (!in->cache_dir)
-        return NULL;
-    auto_free char *dir = path_join(in->cache_dir, "deb");
-    struct stat st;
-    if ((mkdir(dir, 0700) < 0 && errno != EEXIST) || lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode) ||
-        st.st_uid != geteuid() || (st.st_mode & 022)) {
-        log_warn("'%s' is not ours alone: packages are not kept", dir);
-        return NULL;
-    }
-    return path_absolute(dir, NULL);
-}
-
 static void make_env(const struct agent_input *in, const struct deb_jail *jail, struct strv *env)
 {
     strv_add_all(env, proc_clean_env);
@@ -117,7 +103,8 @@ static int run(const struct agent_input *in, const struct deb_plan *p, int rootf
         write_wgetrc(rootfs_fd, e) < 0 || (p->old_keyring && join_keyrings(p, rootfs_fd, e) < 0))
         return -1;
     auto_free char *joined = mem_printf("%s/debootstrap/keyring.gpg", s->jail.target);
-    auto_free char *cache = package_cache(in);
+    /* debootstrap checks every file's checksum on each use of this cache */
+    auto_free char *cache = in->cache_dir ? cache_subdir(in->cache_dir, "deb") : NULL;
     auto_strv struct strv argv = { 0 };
     auto_strv struct strv env = { 0 };
     deb_plan_argv(p, s->jail.target, p->old_keyring ? joined : NULL, cache, &argv);
@@ -175,6 +162,41 @@ static void announce(const struct agent_input *in, const struct deb_plan *p)
                  mirror);
 }
 
+static int judge_release(const struct agent_input *in, const struct deb_plan *p,
+                         struct deb_release *r, struct err *e)
+{
+    auto_err struct err why = { 0 };
+    if (deb_release_get(p, in->proxy_env, time(NULL), r, &why) == 0)
+        return 0;
+    value_blame(in, why.code == ERR_INPUT ? "osversion" : "mirrorurl", &why);
+    return err_move(e, &why);
+}
+
+/* The Release names the checksums of the package lists, and these of the packages: same Release,
+ * same request, same root. */
+static int identity(const struct agent_input *in, struct str *key, struct err *e)
+{
+    auto_deb_plan struct deb_plan p = { 0 };
+    auto_deb_release struct deb_release r = { 0 };
+    if (deb_plan_make(in, &deb_host_here, &p, e) < 0)
+        return -1;
+    announce(in, &p);
+    if (judge_release(in, &p, &r, e) < 0)
+        return -1;
+    static const char *const programs[] = { "/usr/sbin/debootstrap",
+                                            "/usr/share/debootstrap/functions" };
+    auto_strv struct strv argv = { 0 };
+    deb_plan_argv(&p, "/", NULL, NULL, &argv);
+    auto_free char *request = strv_join(&argv, "\n");
+    auto_free char *release = digest_text(&r.raw);
+    str_addf(key, "debootstrap\n%s\nrelease %s\n", request, release);
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+        auto_free char *sum = digest_file(programs[i], NULL);
+        str_addf(key, "%s\n", sum ? sum : "elsewhere");
+    }
+    return 0;
+}
+
 static int fill(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
                 struct err *e)
 {
@@ -182,12 +204,11 @@ static int fill(const struct agent_input *in, int rootfs_fd, struct agent_result
     auto_deb_release struct deb_release r = { 0 };
     if (deb_plan_make(in, &deb_host_here, &p, e) < 0)
         return -1;
-    announce(in, &p);
+    if (!in->cache_dir) /* else identity has said it */
+        announce(in, &p);
+    if (judge_release(in, &p, &r, e) < 0)
+        return -1;
     auto_err struct err why = { 0 };
-    if (deb_release_get(&p, in->proxy_env, time(NULL), &r, &why) < 0) {
-        value_blame(in, why.code == ERR_INPUT ? "osversion" : "mirrorurl", &why);
-        return err_move(e, &why);
-    }
     if (run(in, &p, rootfs_fd, &why) < 0) {
         if (why.code == ERR_INPUT)
             value_blame(in, "include", &why);
@@ -208,6 +229,7 @@ const struct agent agent_debootstrap = {
     .keys = keys,
     .check = check,
     .fill = fill,
+    .identity = identity,
     .must_have = must_have,
     .needs_root_map = true,
 };

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "bootstrap/cache.h"
 
 #define AGENT(name) extern const struct agent agent_##name;
 #include "bootstrap/agents.list"
@@ -166,8 +167,9 @@ static int check_filled(const struct agent *a, int rootfs_fd, struct err *e)
     return 0;
 }
 
-static int fill(const struct agent *a, const struct agent_input *in, int rootfs_fd,
-                struct agent_result *out, struct err *e)
+/* The agent's own work, and what it must have left. */
+static int fill_anew(const struct agent *a, const struct agent_input *in, int rootfs_fd,
+                     struct agent_result *out, struct err *e)
 {
     if (a->fill(in, rootfs_fd, out, e) < 0 || check_filled(a, rootfs_fd, e) < 0)
         return -1;
@@ -175,6 +177,24 @@ static int fill(const struct agent *a, const struct agent_input *in, int rootfs_
         out->facts = json_object_new_object();
     if (!json_get_str(out->facts, "agent"))
         json_put_str(out->facts, "agent", a->name);
+    return 0;
+}
+
+static int fill(const struct agent *a, const struct agent_input *in, int rootfs_fd,
+                struct agent_result *out, struct err *e)
+{
+    auto_str struct str key = { 0 };
+    if (in->cache_dir && a->identity && a->identity(in, &key, e) < 0)
+        return -1;
+    if (!key.len)
+        return fill_anew(a, in, rootfs_fd, out, e);
+    if (cache_restore(in->cache_dir, key.data, rootfs_fd, &out->facts, e) < 0)
+        return -1;
+    if (out->facts)
+        return check_filled(a, rootfs_fd, e);
+    if (fill_anew(a, in, rootfs_fd, out, e) < 0)
+        return -1;
+    cache_keep(in->cache_dir, key.data, rootfs_fd, out->facts);
     return 0;
 }
 
