@@ -91,4 +91,14 @@ MUST_CHECK int bootstrap_check(const struct agent_input *in, struct deffile *def
 MUST_CHECK int bootstrap_run(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
                              struct err *e);
 
+/* What the cache CACHE_DIR holds: {"dir", "bytes", "kinds": [{"name", "what", "files", "bytes"}…],
+ * "base_roots": [{"made", "agent", "suite", "bytes"}…]}. A missing directory is an empty cache. */
+MUST_CHECK int bootstrap_cache_list(const char *cache_dir, struct json_object **out, struct err *e);
+
+/* Remove everything of KIND (a name as listed; NULL: of all kinds), adding to *FREED_BYTES. Nothing
+ * else in CACHE_DIR is touched. ERR_USAGE: there is no such kind. ERR_FAILED: not ours, or it
+ * cannot be removed. */
+MUST_CHECK int bootstrap_cache_clean(const char *cache_dir, const char *kind, uint64_t *freed_bytes,
+                                     struct err *e);
+
 #endif

@@ -220,3 +220,28 @@ void cache_keep(const char *dir, const char *key, int rootfs_fd, struct json_obj
     }
     make_room(sub);
 }
+
+struct json_object *cache_roots(const char *cache_dir)
+{
+    struct json_object *list = json_object_new_array();
+    auto_free char *sub = path_join(cache_dir, "base");
+    auto_dir DIR *d = opendir(sub);
+    for (const struct dirent *en; d && (en = readdir(d));) {
+        if (!str_ends(en->d_name, ".json"))
+            continue;
+        auto_json struct json_object *note = read_note(sub, en->d_name);
+        struct json_object *facts = NULL;
+        struct stat st = { 0 };
+        auto_free char *image = mem_printf("%.*s.img", (int)strlen(en->d_name) - 5, en->d_name);
+        if (!note || !json_object_object_get_ex(note, "facts", &facts) ||
+            fstatat(dirfd(d), image, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        struct json_object *o = json_object_new_object();
+        json_put_str(o, "made", json_get_str(note, "made"));
+        json_put_str(o, "agent", json_get_str(facts, "agent"));
+        json_put_str(o, "suite", json_get_str(facts, "suite"));
+        json_put_int(o, "bytes", (int64_t)st.st_blocks * 512);
+        json_add(list, o);
+    }
+    return list;
+}

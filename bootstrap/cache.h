@@ -21,4 +21,7 @@ MUST_CHECK int cache_restore(const char *dir, const char *key, int rootfs_fd,
 /* Keep the root under KEY. Failure is a warning: the build does not hang on it. */
 void cache_keep(const char *dir, const char *key, int rootfs_fd, struct json_object *facts);
 
+/* Notes of the roots kept below the cache CACHE_DIR: [{"made", "agent", "suite", "bytes"}…]. */
+MUST_CHECK struct json_object *cache_roots(const char *cache_dir);
+
 #endif

@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "build/build.h"
+#include "cli/cache_dir.h"
 #include "cli/cli.h"
 #include "image/image.h"
 
@@ -37,21 +38,6 @@ static const struct opt opts[] = {
     { "force", 'F', NULL, NULL, NULL, false, "fresh" },
     { 0 },
 };
-
-static char *cache_dir(const struct cli *cli)
-{
-    const char *own = env_value(cli->environ, "HPCC_CACHEDIR");
-    if (own && *own)
-        return mem_strdup(own);
-    const char *shared = env_option(cli->environ, "CACHEDIR");
-    if (shared && *shared)
-        return path_join(shared, "hpcc"); /* beside what the other tool keeps there */
-    const char *xdg = env_value(cli->environ, "XDG_CACHE_HOME");
-    if (xdg && *xdg == '/')
-        return path_join(xdg, "hpcc");
-    const char *home = env_value(cli->environ, "HOME");
-    return home && *home == '/' ? path_join(home, ".cache/hpcc") : NULL;
-}
 
 static void add_proxies(const struct cli *cli, struct strv *out)
 {
@@ -132,7 +118,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     auto_strv struct strv proxies = { 0 };
     auto_strv struct strv sections = { 0 };
-    auto_free char *cache = args_has(args, "no-cache") ? NULL : cache_dir(cli);
+    auto_free char *cache = args_has(args, "no-cache") ? NULL : cli_cache_dir(cli);
     add_proxies(cli, &proxies);
     args_values(args, "section", &sections);
     struct build_spec spec = {
