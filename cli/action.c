@@ -130,12 +130,12 @@ static int collect_binds(struct request *r, const struct args *a, struct err *e)
 }
 
 /* SINGULARITYENV_X, APPTAINERENV_X, HPCCENV_X: the later name wins over the earlier. */
-static void collect_prefixed(struct request *r, const char *const *environ)
+static void collect_prefixed(struct request *r, const char *const *envp)
 {
     static const char *const prefixes[] = { "SINGULARITYENV_", "APPTAINERENV_", "HPCCENV_" };
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         size_t len = strlen(prefixes[i]);
-        for (const char *const *v = environ; v && *v; v++)
+        for (const char *const *v = envp; v && *v; v++)
             if (strncmp(*v, prefixes[i], len) == 0 && (*v)[len] != '=' && (*v)[len])
                 strv_add(&r->env, *v + len);
     }

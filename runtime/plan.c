@@ -156,9 +156,9 @@ static void plan_host_files(struct builder *b)
                        .traits = files[i].traits | PLAN_OPTIONAL | PLAN_FILE,
                    });
     add(b, (struct plan_op){ .kind = PLAN_ACCOUNTS,
-                             .dst = (char[]){ "/etc" },
+                             .dst = (char[]){ "/etc/passwd" },
                              .attrs = ATTRS_DATA | MOUNT_RO,
-                             .traits = PLAN_OPTIONAL });
+                             .traits = PLAN_OPTIONAL | PLAN_FILE });
 }
 
 static int plan_user_binds(struct builder *b, struct err *e)
