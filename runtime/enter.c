@@ -39,20 +39,19 @@ static int bring_up_loopback(struct err *e)
 
 static unsigned namespace_flags(const struct runtime_plan *p)
 {
-    return CLONE_NEWNS | (p->flags & RUNTIME_PID_NS ? CLONE_NEWPID : 0) |
-           (p->flags & RUNTIME_IPC_NS ? CLONE_NEWIPC : 0) |
+    return CLONE_NEWNS | (p->flags & RUNTIME_IPC_NS ? CLONE_NEWIPC : 0) |
            (p->flags & RUNTIME_NET_NS ? CLONE_NEWNET : 0) |
            (p->flags & RUNTIME_UTS_NS ? CLONE_NEWUTS : 0);
 }
 
-int enter_namespaces(const struct runtime_plan *p, struct err *e)
+int enter_namespaces(const struct runtime_plan *p, bool in_userns, struct err *e)
 {
     struct userns_ids own = { p->uid, p->gid };
-    bool fakeroot = p->flags & RUNTIME_FAKEROOT;
+    bool as_root = (p->flags & RUNTIME_FAKEROOT) || p->two_userns;
     if (p->userns) {
-        if (unshare(CLONE_NEWUSER) < 0)
+        if (!in_userns && unshare(CLONE_NEWUSER) < 0)
             return userns_refused(errno, e);
-        if (userns_map_single(own, fakeroot ? (struct userns_ids){ 0, 0 } : own, e) < 0)
+        if (userns_map_single(own, as_root ? (struct userns_ids){ 0, 0 } : own, -1, e) < 0)
             return -1;
     }
     if (unshare((int)namespace_flags(p)) < 0) {
@@ -226,6 +225,16 @@ static int check_inside(struct err *e)
     return 0;
 }
 
+static int be_oneself_again(const struct runtime_plan *p, int proc_fd, struct err *e)
+{
+    struct userns_ids own = { p->uid, p->gid };
+    if (!p->two_userns)
+        return 0;
+    if (unshare(CLONE_NEWUSER) < 0)
+        return userns_refused(errno, e);
+    return userns_map_single((struct userns_ids){ 0, 0 }, own, proc_fd, e);
+}
+
 static int drop(const struct runtime_plan *p, struct err *e)
 {
     bool contain = p->flags & RUNTIME_CONTAIN;
@@ -269,7 +278,7 @@ int enter_and_exec(const struct runtime_plan *p, struct server *server, struct e
         return -1;
     program_make(p, r.m.root_fd, &program);
     if (mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0 || start_in(p, e) < 0 ||
-        check_inside(e) < 0 || drop(p, e) < 0)
+        check_inside(e) < 0 || be_oneself_again(p, proc_fd, e) < 0 || drop(p, e) < 0)
         return -1;
     return program_exec(&program, &p->env, e);
 }

@@ -5,8 +5,9 @@
 #include "runtime/plan.h"
 #include "runtime/server.h"
 
-/* Make the namespaces of the plan for this process (and, with --pid, for its next child). */
-MUST_CHECK int enter_namespaces(const struct runtime_plan *p, struct err *e);
+/* Make the namespaces of the plan for this process, except that of --pid. IN_USERNS: the user
+ * namespace is there already and only has to be mapped. */
+MUST_CHECK int enter_namespaces(const struct runtime_plan *p, bool in_userns, struct err *e);
 
 /* In the namespaces: build the root, enter it, give up what is not needed, become the program.
  * Returns only on failure. */

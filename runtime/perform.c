@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
-#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/proc.h"
 #include "runtime/enter.h"
 #include "runtime/fds.h"
+#include "runtime/userns.h"
 #include "runtime/wire.h"
 
 /* Without --pid the calling process itself enters and becomes the program, so that the scheduler
@@ -95,19 +96,24 @@ static int with_pid_namespace(const struct runtime_plan *p, struct server *serve
         return err_sys(e, "cannot start the container");
     watched_signals(&watched);
     sigprocmask(SIG_BLOCK, &watched, &old_mask);
-    pid_t init = fork();
+    /* Not unshare and fork: the waiting part stays outside of everything. */
+    int namespaces = CLONE_NEWPID | (p->userns ? CLONE_NEWUSER : 0);
+    pid_t init = (pid_t)syscall(SYS_clone, namespaces | SIGCHLD, 0, 0, 0, 0);
     if (init == 0) {
         auto_err struct err why = { 0 };
         close(report[0]);
-        if (be_init(p, server, &old_mask, &why) < 0 && wire_send(report[1], &why, NULL) < 0)
+        if ((enter_namespaces(p, true, &why) < 0 || be_init(p, server, &old_mask, &why) < 0) &&
+            wire_send(report[1], &why, NULL) < 0)
             _exit(1);
         _exit(125);
     }
+    int clone_error = errno;
     close(report[1]);
     server_close(server);
     auto_close int from = report[0];
     if (init < 0)
-        return err_sys(e, "cannot start the container");
+        return p->userns ? userns_refused(clone_error, e)
+                         : err_sys(e, "cannot make a pid namespace");
     int got = wire_receive(from, &from_child, NULL);
     *status = wait_for(init, &watched);
     if (got == 1)
@@ -129,9 +135,9 @@ int runtime_perform(const struct runtime_plan *p, int *status, struct err *e)
         return -1;
     if (p->root == PLAN_ROOT_FUSE && server_start(p, &server, e) < 0)
         return -1;
-    if (enter_namespaces(p, e) < 0)
-        return -1;
     if (p->flags & RUNTIME_PID_NS)
         return with_pid_namespace(p, &server, status, e);
+    if (enter_namespaces(p, false, e) < 0)
+        return -1;
     return enter_and_exec(p, &server, e);
 }

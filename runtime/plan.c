@@ -281,6 +281,11 @@ static int plan_identity(struct builder *b, struct err *e)
     p->gecos = mem_strdup(h->gecos ? h->gecos : "");
     p->group = mem_strdup(h->group);
     p->userns = h->uid != 0 || (p->flags & (RUNTIME_USERNS | RUNTIME_FAKEROOT));
+    /* An overlay refuses to write where a file's owner has no name in the user namespace, and most
+     * of an image belongs to root. So the mounts are made in a namespace where the caller is 0,
+     * which makes root's files his; and the program runs in one below, where he is himself again.
+     */
+    p->two_userns = p->userns && !fakeroot && (s->overlay || flag(b, RUNTIME_WRITABLE_TMPFS));
     const char *home = s->home_dst ? s->home_dst : s->home_src ? s->home_src : h->home;
     if (fakeroot && !s->home_dst && !s->home_src)
         home = "/root";

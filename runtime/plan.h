@@ -68,6 +68,7 @@ struct runtime_plan {
     gid_t gid;
     char *user, *home, *shell, *gecos, *group; /* home: inside */
     bool userns;
+    bool two_userns; /* see plan_identity */
 
     struct plan_op *ops;
     size_t n_ops;

@@ -52,10 +52,10 @@ static int mount_fuse(struct newroot *r, const struct runtime_plan *p, struct se
         err_code_set(e, ERR_HOST);
         return err_hint(e, "the administrator types: modprobe fuse; chmod 666 /dev/fuse");
     }
-    bool fakeroot = p->flags & RUNTIME_FAKEROOT;
+    bool as_root = (p->flags & RUNTIME_FAKEROOT) || p->two_userns;
     auto_free char *options =
         mem_printf("fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,allow_other",
-                   fuse, fakeroot ? 0 : p->uid, fakeroot ? 0 : p->gid);
+                   fuse, as_root ? 0 : p->uid, as_root ? 0 : p->gid);
     struct mount_fs fs = {
         .type = "fuse", .source = "hpcc-image", .options = options, .attrs = root_attrs(p)
     };

@@ -51,21 +51,24 @@ int userns_refused(int code, struct err *e)
 }
 
 /* These files take one write and no O_TRUNC. */
-static int write_proc(const char *path, const char *text, struct err *e)
+static int write_proc(int proc_fd, const char *name, const char *text, struct err *e)
 {
-    auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+    auto_close int fd = openat(proc_fd, name, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-        return err_sys(e, "cannot write '%s'", path);
+        return err_sys(e, "cannot write '/proc/%s'", name);
     return 0;
 }
 
-int userns_map_single(struct userns_ids outside, struct userns_ids inside, struct err *e)
+int userns_map_single(struct userns_ids outside, struct userns_ids inside, int proc_fd,
+                      struct err *e)
 {
     auto_free char *uid_map = mem_printf("%u %u 1\n", inside.uid, outside.uid);
     auto_free char *gid_map = mem_printf("%u %u 1\n", inside.gid, outside.gid);
-    if (write_proc("/proc/self/setgroups", "deny", e) < 0 ||
-        write_proc("/proc/self/uid_map", uid_map, e) < 0 ||
-        write_proc("/proc/self/gid_map", gid_map, e) < 0) {
+    auto_close int own = proc_fd < 0 ? open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    int proc = proc_fd < 0 ? own : proc_fd;
+    if (write_proc(proc, "self/setgroups", "deny", e) < 0 ||
+        write_proc(proc, "self/uid_map", uid_map, e) < 0 ||
+        write_proc(proc, "self/gid_map", gid_map, e) < 0) {
         /* Ubuntu lets everyone make a namespace but takes the capabilities in it away. */
         int code = e ? e->sys : EPERM;
         if (sysctl_number(SYSCTL_APPARMOR, 0) == 1)

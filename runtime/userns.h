@@ -21,12 +21,13 @@ struct userns_range {
 int userns_refused(int code, struct err *e);
 
 /* Map one id: our OUTSIDE uid and gid appear as INSIDE ones. For the process that has just unshared
- * CLONE_NEWUSER; supplementary groups stay in force, setgroups is denied for good. */
+ * CLONE_NEWUSER; supplementary groups stay in force, setgroups is denied for good. PROC_FD: an open
+ * /proc, -1: by path. */
 struct userns_ids {
     uid_t uid;
     gid_t gid;
 };
-MUST_CHECK int userns_map_single(struct userns_ids outside, struct userns_ids inside,
+MUST_CHECK int userns_map_single(struct userns_ids outside, struct userns_ids inside, int proc_fd,
                                  struct err *e);
 
 /* The largest range that TEXT, the content of /etc/subuid, gives to the user: by NAME (may be NULL)

@@ -73,7 +73,7 @@ static int enter_userns(struct worker *w, struct err *e)
         char c = 'u';
         if (write(w->sync[1], &c, 1) != 1 || read(w->sync[1], &c, 1) != 1)
             _exit(1); /* the caller has the error already */
-    } else if (userns_map_single(own, (struct userns_ids){ 0, 0 }, e) < 0) {
+    } else if (userns_map_single(own, (struct userns_ids){ 0, 0 }, -1, e) < 0) {
         return -1;
     }
     if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
