@@ -29,7 +29,12 @@ char *cache_subdir(const char *dir, const char *name)
 {
     auto_free char *whole = path_absolute(dir, NULL);
     auto_free char *path = path_join(whole, name);
+    auto_free char *parent = path_dir(whole);
     struct stat st;
+    if (access(whole, F_OK) < 0) { /* as XDG has it: missing directories are made, for us alone */
+        (void)mkdir(parent, 0700);
+        (void)mkdir(whole, 0700);
+    }
     if ((mkdir(path, 0700) < 0 && errno != EEXIST) || lstat(path, &st) < 0 ||
         !S_ISDIR(st.st_mode) || !is_ours(&st)) {
         log_warn("'%s' cannot be used as a cache: it must be a directory of this user that nobody "
