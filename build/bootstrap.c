@@ -101,20 +101,19 @@ static int plan(const struct build *b, struct json_object **report, struct err *
 static int perform(struct build *b, struct json_object **report, struct err *e)
 {
     auto_str struct str result = { 0 };
-    struct interrupts *interrupts = interrupts_catch(e);
-    if (!interrupts)
+    struct interrupts interrupts;
+    if (interrupts_catch(&interrupts, e) < 0)
         return -1;
-    int stop_fd = interrupts_stop_fd(interrupts);
     struct runtime_worker_spec worker = {
         .main = build_work,
         .cleanup = build_cleanup,
         .ctx = b,
-        .stop_fd = &stop_fd,
+        .stop_fd = &interrupts.fd,
     };
     for (size_t i = 0; i < b->def->n_stages; i++)
         worker.need_root_map = worker.need_root_map || stage_agent(b, i)->needs_root_map;
     int rc = runtime_worker_run(&worker, &result, e);
-    int signal = interrupts_release(interrupts);
+    int signal = interrupts_release(&interrupts);
     if (rc < 0 && signal) {
         err_set(e, ERR_FAILED, "interrupted (%s): '%s' is as it was", strsignal(signal),
                 b->target.path);

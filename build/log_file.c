@@ -88,11 +88,13 @@ void log_file_keep(int log_fd, const char *image_path, struct err *e)
     struct str text = { 0 };
     if (hint)
         str_addf(&text, "%s\n        ", hint);
-    if (keep(log_fd, path, &why) == 0)
-        str_addf(&text, "the whole output is in '%s', its end is", path);
+    bool kept = keep(log_fd, path, &why) == 0;
+    bool step = e->code == ERR_STEP; /* else the output is not the cause */
+    if (kept)
+        str_addf(&text, "the whole output is in '%s'%s", path, step ? ", its end is" : "");
     else
-        str_add(&text, "the output ended with");
-    for (char *line = tail; *line;) {
+        str_addf(&text, "no log was kept: %s%s", why.msg, step ? "; the output ended with" : "");
+    for (char *line = step ? tail : tail + strlen(tail); *line;) {
         size_t n = strcspn(line, "\n");
         str_addf(&text, "\n        %.*s", (int)n, line);
         line += n + (line[n] == '\n');

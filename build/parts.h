@@ -4,6 +4,7 @@
 
 /* What the files of this room share; nobody else includes it. */
 
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "build/build.h"
@@ -22,6 +23,7 @@ struct target {
     struct image_info info; /* when keep */
     uint64_t size_bytes;    /* wanted; 0: from the content */
     mode_t mode;
+    int owner_uid, owner_gid; /* the new file is given to; -1: left to who builds */
 };
 #define TARGET_INIT                                                                                \
     {                                                                                              \
@@ -144,14 +146,6 @@ struct script_spec {
  * "x.def:LINE: …" with the line that failed. A script without a command is not run. */
 MUST_CHECK int script_run(struct build *b, const struct script_spec *spec, struct err *e);
 
-/* How a line of a script's output is to be taken (tests call it). */
-enum script_line {
-    SCRIPT_OUTPUT,
-    SCRIPT_TRACE, /* of the command about to be run; LINE is its line, or 0 */
-};
-enum script_line script_line_parse(const char *text, const char *script, unsigned *line,
-                                   const char **rest);
-
 /* The text of the script (tests call it) and its interpreter's argv, without the file. */
 void script_text(const struct deffile_stage *stage, const struct script_spec *spec,
                  struct str *out);
@@ -191,9 +185,11 @@ void script_with_interpreter(const char *text, const char *args, struct str *out
 
 /* SIGINT, SIGTERM and SIGHUP end the worker instead of us, so that what it made is removed before
  * we report. */
-struct interrupts;
-MUST_CHECK struct interrupts *interrupts_catch(struct err *e);
-int interrupts_stop_fd(const struct interrupts *i); /* readable when one came */
-int interrupts_release(struct interrupts *i);       /* the signal that came, or 0 */
+struct interrupts {
+    int fd; /* readable when one came */
+    sigset_t old_mask;
+};
+MUST_CHECK int interrupts_catch(struct interrupts *i, struct err *e);
+int interrupts_release(struct interrupts *i); /* the signal that came, or 0 */
 
 #endif

@@ -9,123 +9,23 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "build/parts.h"
+#include "build/script_watch.h"
 #include "image/layout.h"
 #include "runtime/runtime.h"
 
 /* A script is a file whose lines have the numbers that they have in the definition: where other
  * sections stand it is blank. So a shell's own message names the right line. For commands that fail
- * without a word the shell traces (as Singularity and Apptainer had it trace always); PS4 makes
- * each trace line tell its number, and those lines go to the log and to --verbose only. PS4 is set
- * in the script's first line, which is never a body's: bash as root does not take it from the
- * environment. */
+ * without a word the shell traces (as Singularity and Apptainer had it trace always), see
+ * script_watch.h. That is turned on in the script's first line, which is never a body's: bash as
+ * root does not take PS4 from the environment. */
 
 #define SCRIPT_DIR "/.hpcc-build"
-#define TRACE      "PS4='+@${LINENO:-}@ '; set -x"
-
-/* What is known about a running script. */
-struct watch {
-    const struct build *b;
-    const char *path;     /* as the interpreter knows it */
-    unsigned first, last; /* lines of the definition that may be named */
-    unsigned traced;      /* line of the last command, 0: not known */
-    unsigned orphans;     /* ends of trace lines that are still to come, see take_trace */
-    unsigned told;        /* line in a message of the shell's after that, or 0 */
-};
-
-enum script_line script_line_parse(const char *text, const char *script, unsigned *line,
-                                   const char **rest)
-{
-    *line = 0;
-    *rest = text;
-    size_t n = strspn(text, "+");
-    if (n && text[n] == '@') {
-        char *end;
-        unsigned long number = strtoul(text + n + 1, &end, 10);
-        if (end[0] == '@' && end[1] == ' ') {
-            *line = number < 10000000 ? (unsigned)number : 0;
-            *rest = end + 2;
-            return SCRIPT_TRACE;
-        }
-    }
-    size_t len = strlen(script);
-    if (strncmp(text, script, len) != 0 || strncmp(text + len, ": ", 2) != 0)
-        return SCRIPT_OUTPUT;
-    const char *p = text + len + 2;
-    if (str_starts(p, "line ")) /* bash, busybox */
-        p += 5;
-    char *end;
-    unsigned long number = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : 0;
-    if (number == 0 || number >= 10000000 || strncmp(end, ": ", 2) != 0)
-        return SCRIPT_OUTPUT;
-    *line = (unsigned)number;
-    *rest = end + 2;
-    return SCRIPT_OUTPUT;
-}
-
-static void put_output(struct watch *w, const char *line)
-{
-    log_file_line(w->b->log_fd, line);
-    log_info("  %s", line);
-}
-
-static void note_trace(const struct watch *w, const char *command)
-{
-    auto_free char *shown = mem_printf("+ %s", command);
-    log_file_line(w->b->log_fd, shown);
-    log_verbose("%s", shown);
-}
-
-/* The shells of a pipeline trace at once, and some write marker and command apart: then two markers
- * stand in one line, and the second's command alone in a later one. */
-static bool take_trace(struct watch *w, const char *text)
-{
-    unsigned line;
-    const char *rest;
-    if (script_line_parse(text, w->path, &line, &rest) != SCRIPT_TRACE)
-        return false;
-    if (line >= w->first && line <= w->last) /* dash counts within a function from its start */
-        w->traced = line;
-    if (str_eq(rest, "set +x"))
-        w->traced = 0;
-    w->told = 0;
-    while (script_line_parse(rest, w->path, &line, &rest) == SCRIPT_TRACE)
-        w->orphans++;
-    note_trace(w, rest);
-    return true;
-}
-
-static void take_line(void *ctx, const char *text)
-{
-    struct watch *w = ctx;
-    unsigned line;
-    const char *rest;
-    if (take_trace(w, text))
-        return;
-    /* Output without a final newline may stand before a trace. */
-    const char *trace = strstr(text, "+@");
-    if (trace && take_trace(w, trace)) {
-        auto_free char *head = mem_strndup(text, (size_t)(trace - text));
-        put_output(w, head);
-        return;
-    }
-    if (script_line_parse(text, w->path, &line, &rest) == SCRIPT_OUTPUT && line >= w->first &&
-        line <= w->last) {
-        auto_free char *shown = mem_printf("%s:%u: %s", w->b->def->name, line, rest);
-        w->told = line;
-        put_output(w, shown);
-    } else if (w->orphans) {
-        w->orphans--;
-        note_trace(w, text);
-    } else {
-        put_output(w, text);
-    }
-}
 
 void script_text(const struct deffile_stage *stage, const struct script_spec *spec, struct str *out)
 {
     const struct deffile_section *s;
     unsigned lines = 1;
-    str_add(out, TRACE);
+    str_add(out, SCRIPT_TRACE_ON);
     if (spec->prologue)
         str_addf(out, "; %s", spec->prologue);
     str_add_c(out, '\n');
@@ -215,14 +115,14 @@ static char *script_name(const struct build *b)
     return name;
 }
 
-static int judge(const struct watch *w, const struct script_spec *spec, unsigned heading,
+static int judge(const struct script_watch *w, const struct script_spec *spec, unsigned heading,
                  int status, struct err *e)
 {
     if (status == 0)
         return 0;
-    unsigned line = w->told ? w->told : w->traced ? w->traced : heading;
+    unsigned line = script_watch_failed(w, heading);
     const char *app = spec->app ? spec->app : "";
-    err_at(e, w->b->def->name, line, "%%%s%s%s failed: %s %d", spec->section, *app ? " " : "", app,
+    err_at(e, w->name, line, "%%%s%s%s failed: %s %d", spec->section, *app ? " " : "", app,
            status > 128 ? "it was ended by signal" : "exit status",
            status > 128 ? status - 128 : status);
     if (e)
@@ -230,8 +130,8 @@ static int judge(const struct watch *w, const struct script_spec *spec, unsigned
     return err_code_set(e, ERR_STEP);
 }
 
-static int run_on_host(struct build *b, const struct str *text, struct strv *argv, struct watch *w,
-                       struct err *e)
+static int run_on_host(struct build *b, const struct str *text, struct strv *argv,
+                       struct script_watch *w, struct err *e)
 {
     auto_free char *name = script_name(b);
     auto_free char *parent = path_absolute(b->stage_dir.parent, NULL);
@@ -251,7 +151,7 @@ static int run_on_host(struct build *b, const struct str *text, struct strv *arg
         .stdin_fd = -1,
         .stdout_fd = -1,
         .stderr_fd = -1,
-        .on_line = take_line,
+        .on_line = script_watch_line,
         .ctx = w,
         .die_with_us = true,
     };
@@ -261,8 +161,8 @@ static int run_on_host(struct build *b, const struct str *text, struct strv *arg
     return rc < 0 ? -1 : status;
 }
 
-static int run_in_root(struct build *b, const struct str *text, struct strv *argv, struct watch *w,
-                       struct err *e)
+static int run_in_root(struct build *b, const struct str *text, struct strv *argv,
+                       struct script_watch *w, struct err *e)
 {
     auto_free char *name = script_name(b);
     auto_free char *path = path_join(SCRIPT_DIR, name);
@@ -278,7 +178,7 @@ static int run_in_root(struct build *b, const struct str *text, struct strv *arg
         .rootfs_fd = b->rootfs_fd,
         .argv = (const char *const *)argv->v,
         .envp = (const char *const *)env.v,
-        .on_line = take_line,
+        .on_line = script_watch_line,
         .ctx = w,
     };
     int rc = runtime_script_run(&spec, &status, e);
@@ -308,7 +208,7 @@ int script_run(struct build *b, const struct script_spec *spec, struct err *e)
     auto_str struct str body = { 0 };
     auto_str struct str text = { 0 };
     auto_strv struct strv argv = { 0 };
-    struct watch w = { .b = b };
+    struct script_watch w = { .name = b->def->name, .log_fd = b->log_fd };
     unsigned heading = 0;
     if (!section_body(b->stage, spec->section, spec->app, &body) && !spec->prologue)
         return 0;
@@ -317,6 +217,7 @@ int script_run(struct build *b, const struct script_spec *spec, struct err *e)
     script_text(b->stage, spec, &text);
     size_t pos = 0;
     w.first = deffile_section_next(b->stage, spec->section, spec->app, &pos)->line + 1;
+    w.text = text.data;
     for (size_t i = 0; i < text.len; i++)
         w.last += text.data[i] == '\n';
     if (!is_shell(argv.v[0])) { /* no -e, and no line of shell in its file */

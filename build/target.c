@@ -112,6 +112,7 @@ int target_open(const struct build_spec *spec, struct target *t, struct err *e)
     mode_t mask = umask(0);
     umask(mask);
     t->mode = 0777 & ~mask;
+    t->owner_uid = t->owner_gid = -1;
     size_t n = strlen(t->path);
     if (n == 0 || t->path[n - 1] == '/')
         return err_set(e, ERR_INPUT, "'%s' does not name a file", t->path);
@@ -125,6 +126,11 @@ int target_open(const struct build_spec *spec, struct target *t, struct err *e)
     if (!t->exists)
         return 0;
     t->mode = t->st.st_mode & 07777;
+    if (geteuid() ==
+        0) { /* the owner of an image stays its owner, as when it was written in place */
+        t->owner_uid = (int)t->st.st_uid;
+        t->owner_gid = (int)t->st.st_gid;
+    }
     return open_existing(spec, t, e) < 0 || probe(spec, t, e) < 0 ? -1 : 0;
 }
 

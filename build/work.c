@@ -135,7 +135,6 @@ static int pack(struct build *b, const void *arg, struct err *e)
 {
     struct image_pack_report *report = *(struct image_pack_report *const *)arg;
     const struct target *t = &b->target;
-    bool root = t->exists && getuid() == 0;
     const struct image_pack_spec spec = {
         .path = t->path,
         .rootfs_fd = b->rootfs_fd,
@@ -145,8 +144,8 @@ static int pack(struct build *b, const void *arg, struct err *e)
         .deterministic = b->spec->deterministic,
         .epoch = b->spec->epoch,
         .mode = t->mode,
-        .owner_uid = root ? (int)t->st.st_uid : -1,
-        .owner_gid = root ? (int)t->st.st_gid : -1,
+        .owner_uid = t->owner_uid,
+        .owner_gid = t->owner_gid,
     };
     return image_pack(&spec, report, e);
 }

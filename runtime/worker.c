@@ -125,16 +125,12 @@ static int watch(struct worker *w, pid_t init)
 {
     int status = 0;
     auto_close int pidfd = (int)syscall(SYS_pidfd_open, init, 0);
-    int stop_fd = w->spec->stop_fd ? *w->spec->stop_fd : -1;
-    struct pollfd pfd[3] = { { .fd = w->life[0] },
-                             { .fd = pidfd, .events = POLLIN },
-                             { .fd = stop_fd, .events = POLLIN } };
+    struct pollfd pfd[2] = { { .fd = w->life[0] }, { .fd = pidfd, .events = POLLIN } };
     for (;;) {
-        poll(pfd, 3, pidfd < 0 ? 50 : -1); /* kernels before 5.3 have no pidfd_open: look often */
-        bool stop = pfd[0].revents || pfd[2].revents;
-        if (stop)
+        poll(pfd, 2, pidfd < 0 ? 50 : -1); /* kernels before 5.3 have no pidfd_open: look often */
+        if (pfd[0].revents)
             kill(init, SIGKILL);
-        pid_t got = waitpid(init, &status, stop ? 0 : WNOHANG);
+        pid_t got = waitpid(init, &status, pfd[0].revents ? 0 : WNOHANG);
         if (got == init || (got < 0 && errno != EINTR))
             return status;
     }
@@ -187,12 +183,27 @@ static int answer_map(struct worker *w, pid_t monitor, struct err *e)
     return write(w->sync[0], &c, 1) == 1 ? 0 : err_sys(e, "cannot talk to the worker");
 }
 
+/* Until there is a report to read. When the caller is told to stop, the monitor is told that the
+ * caller is gone. */
+static void await_report(struct worker *w)
+{
+    struct pollfd pfd[2] = { { .fd = w->report[0], .events = POLLIN },
+                             { .fd = w->spec->stop_fd ? *w->spec->stop_fd : -1,
+                               .events = POLLIN } };
+    while (!pfd[0].revents && !pfd[1].revents)
+        if (poll(pfd, 2, -1) < 0 && errno != EINTR)
+            return;
+    if (pfd[1].revents)
+        drop_fd(&w->life[1]);
+}
+
 static int collect(struct worker *w, pid_t monitor, struct str *result, struct err *e)
 {
     auto_err struct err from_child = { 0 };
     auto_err struct err map_error = { 0 };
     int mapped = w->sync[0] < 0 ? 0 : answer_map(w, monitor, &map_error);
     drop_fd(&w->sync[0]);
+    await_report(w);
     int got = wire_receive(w->report[0], &from_child, result);
     int status = 0;
     while (waitpid(monitor, &status, 0) < 0 && errno == EINTR)
