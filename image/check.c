@@ -183,7 +183,7 @@ int image_repair(const char *path, bool *changed, struct err *e)
         err_set(e, ERR_HOST, "cannot repair '%s': there is no e2fsck on this host", path);
         return err_hint(e, "install the package 'e2fsprogs'");
     }
-    if (edit_open(path, &ed, e) < 0 || fs_draft_open(path, &draft, e) < 0)
+    if (edit_open(path, IMAGE_LOCK_WRITE, &ed, e) < 0 || fs_draft_open(path, &draft, e) < 0)
         return -1;
     if (ed.info.fs_offset != 0)
         return err_set(e, ERR_INPUT, "cannot repair '%s': its file system starts inside the file",

@@ -133,7 +133,7 @@ int image_compact(const char *path, uint64_t *freed_bytes, struct err *e)
 {
     auto_edit struct edit ed = EDIT_INIT;
     /* A damaged image may call blocks free that it uses. */
-    if (image_check(path, e) < 0 || edit_open(path, &ed, e) < 0)
+    if (image_check(path, e) < 0 || edit_open(path, IMAGE_LOCK_WRITE, &ed, e) < 0)
         return -1;
     cleanup_with(compact_fini) struct compact c = { .fd = ed.fd,
                                                     .size = ed.info.file_bytes,

@@ -11,7 +11,7 @@ void edit_close(struct edit *ed)
     ed->fd = -1;
 }
 
-int edit_open(const char *path, struct edit *out, struct err *e)
+int edit_open(const char *path, enum image_lock lock, struct edit *out, struct err *e)
 {
     auto_edit struct edit ed = EDIT_INIT;
     auto_close int probed = image_open(path, &ed.info, e);
@@ -26,7 +26,7 @@ int edit_open(const char *path, struct edit *out, struct err *e)
     struct stat first;
     if (ed.fd < 0 || fstat(ed.fd, &ed.st) < 0 || fstat(probed, &first) < 0)
         return err_sys(e, "cannot change image '%s'", path);
-    if (image_lock(ed.fd, path, IMAGE_LOCK_WRITE, e) < 0)
+    if (image_lock(ed.fd, path, lock, e) < 0)
         return -1;
     struct stat now;
     if (stat(path, &now) < 0)

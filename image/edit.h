@@ -9,7 +9,7 @@
 #include "image/image.h"
 
 struct edit {
-    int fd; /* read-write, with the write lock */
+    int fd; /* read-write, locked */
     struct stat st;
     struct image_info info;
 };
@@ -19,7 +19,7 @@ struct edit {
     }
 
 /* ERR_INPUT: PATH holds no ext file system. ERR_FAILED: it is in use, or may not be written. */
-MUST_CHECK int edit_open(const char *path, struct edit *out, struct err *e);
+MUST_CHECK int edit_open(const char *path, enum image_lock lock, struct edit *out, struct err *e);
 void edit_close(struct edit *ed);
 #define auto_edit cleanup_with(edit_close)
 

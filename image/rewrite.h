@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef IMAGE_REWRITE_H
+#define IMAGE_REWRITE_H
+
+/* A changed image written anew in place of the old one: its tree, and what it keeps of itself. */
+
+#include "image/edit.h"
+#include "image/pack.h"
+#include "image/source_image.h"
+
+struct rewrite {
+    struct edit edit;
+    struct source_image tree; /* to be changed at will */
+    struct pack_keep keep;
+    bool grow; /* more than the size asked for, when the tree needs it */
+};
+#define REWRITE_INIT                                                                               \
+    {                                                                                              \
+        .edit = EDIT_INIT                                                                          \
+    }
+
+/* Lock PATH, read its tree and identity. Errors as edit_open, and ERR_INPUT: damaged. R is to be
+ * closed in any case. */
+MUST_CHECK int rewrite_open(const char *path, enum image_lock lock, struct rewrite *r,
+                            struct err *e);
+
+/* Write the tree into a new image of SIZE_BYTES (0: the least) and publish it as PATH, with the old
+ * one's mode, owner, label and ids. */
+MUST_CHECK int rewrite_publish(const char *path, struct rewrite *r, uint64_t size_bytes,
+                               struct err *e);
+void rewrite_close(struct rewrite *r);
+#define auto_rewrite cleanup_with(rewrite_close)
+
+#endif
