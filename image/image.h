@@ -115,6 +115,27 @@ MUST_CHECK int image_export(int image_fd, const struct image_info *info, int out
 MUST_CHECK int image_import(int in_fd, uint64_t max_bytes, const struct image_pack_spec *spec,
                             struct image_pack_report *report, struct err *e);
 
+/* Copy between the host and an image, without mounting and without root; directories with all they
+ * hold, links as links. */
+struct image_copy_spec {
+    const char *image;          /* path of the image file */
+    const char *const *sources; /* NULL-terminated: paths on the host (in), in the image (out). One
+                                   that ends in "/." means what the directory holds */
+    const char *dest;           /* an existing directory: into it, under the last components of the
+                                   sources; else the new name, whose directory must exist */
+    bool replace;               /* existing files give way, else ERR_FAILED with EEXIST */
+    bool owners; /* in: keep owners, setuid bits and capabilities; else root's, none */
+};
+
+/* Into the image: a new one is written with the changed tree (growing when it must, with a notice),
+ * and published by rename. Readers of the old one are not disturbed; other writers are ERR_FAILED.
+ */
+MUST_CHECK int image_copy_in(const struct image_copy_spec *spec, struct err *e);
+
+/* Out of it. Owners are set when we are root, else setuid bits and devices are left out, as in
+ * image_unpack. A copy that fails is taken away again. */
+MUST_CHECK int image_copy_out(const struct image_copy_spec *spec, struct err *e);
+
 /* ── change ───────────────────────────────────────────────────────────────────────────────────────
  */
 

@@ -32,7 +32,8 @@ struct dir_feed {
 struct walking {
     struct source *s;
     struct inode_map inodes;
-    char *buffer; /* XATTR_BUFFER bytes */
+    char *buffer;     /* XATTR_BUFFER bytes */
+    const char *only; /* the one entry asked for, which may be a mount point itself */
 };
 
 enum { XATTR_BUFFER = 1 << 16 };
@@ -244,11 +245,13 @@ static int walk_entry(struct walking *w, struct source_node *dir, int dir_fd, co
 {
     struct stat st, dir_st;
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || fstat(dir_fd, &dir_st) < 0)
-        return errno == ENOENT ? 0 : fail(dir, "look at a file in", e); /* gone since readdir */
+        return errno == ENOENT && name != w->only
+                   ? 0
+                   : fail(dir, "look at a file in", e); /* gone since readdir */
     struct source_node *n = source_add(w->s, dir, name, strlen(name), st.st_mode, e);
     if (!n)
         return -1;
-    bool mounted = is_mount(dir_fd, name, &st, dir_st.st_dev);
+    bool mounted = name != w->only && is_mount(dir_fd, name, &st, dir_st.st_dev);
     if (!S_ISDIR(st.st_mode) && st.st_nlink > 1 && !mounted) {
         struct source_node *first = first_name(&w->inodes, &st, n);
         if (first)
@@ -304,7 +307,7 @@ struct source *source_from_dir(int root_fd, const char *only, struct err *e)
     *feed = (struct dir_feed){ .root_fd = root_fd, .dir_fd = -1, .file_fd = -1 };
     auto_source struct source *s = source_new(&dir_ops, feed);
     auto_free char *buffer = mem_alloc(XATTR_BUFFER);
-    struct walking w = { .s = s, .buffer = buffer };
+    struct walking w = { .s = s, .buffer = buffer, .only = only };
     take_stat(s->root, &st);
     int rc = take_xattrs(&w, root_fd, ".", s->root, e);
     if (rc == 0)

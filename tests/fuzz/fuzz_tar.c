@@ -78,7 +78,21 @@ static void compare(int a, int b)
         abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Make the checksums of what looks like headers right, or no mutation gets past the first check. */
+static void fix_sums(uint8_t *data, size_t size)
+{
+    for (; size >= 512; data += 512, size -= 512) {
+        if (memcmp(data + 257, "ustar", 5) != 0)
+            continue;
+        unsigned sum = 0;
+        memset(data + 148, ' ', 8);
+        for (size_t i = 0; i < 512; i++)
+            sum += data[i];
+        snprintf((char *)data + 148, 8, "%06o", sum);
+    }
+}
+
+static int one_input(const uint8_t *data, size_t size)
 {
     auto_close int spill = memfd_create("spill", MFD_CLOEXEC);
     auto_close int spill_again = memfd_create("spill", MFD_CLOEXEC);
@@ -102,4 +116,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     compare(first, second);
     return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    auto_free uint8_t *copy = mem_alloc(size + 1);
+    memcpy(copy, data, size);
+    fix_sums(copy, size);
+    return one_input(copy, size);
 }
