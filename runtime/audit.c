@@ -3,16 +3,45 @@
 
 #include <sys/mount.h>
 
+#include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "runtime/mountinfo.h"
 
+enum { MAX_BAD = 64 };
+
+struct bad_mount {
+    uint64_t id;
+    char *point;
+    const char *lacks;
+};
+
 struct audit {
     const struct runtime_plan *p;
     bool first; /* the root itself comes first */
-    struct err *e;
-    int rc;
+    struct bad_mount bad[MAX_BAD];
+    size_t n_bad;
 };
+
+static void audit_fini(struct audit *a)
+{
+    for (size_t i = 0; i < a->n_bad; i++)
+        free(a->bad[i].point);
+}
+
+/* A mount that another one covers completely cannot be reached, and on old kernels not be changed
+ * either: it does not count. At "/" nothing may lie over or under the root. */
+static void forget_covered(struct audit *a, const struct mountinfo *mi)
+{
+    for (size_t i = 0; i < a->n_bad; i++) {
+        if (a->bad[i].id != mi->parent || !str_eq(a->bad[i].point, mi->mount_point) ||
+            str_eq(mi->mount_point, "/"))
+            continue;
+        free(a->bad[i].point);
+        a->bad[i] = a->bad[--a->n_bad];
+        return;
+    }
+}
 
 static int check(void *ctx, const struct mountinfo *mi)
 {
@@ -20,6 +49,7 @@ static int check(void *ctx, const struct mountinfo *mi)
     const struct runtime_plan *p = a->p;
     bool overlaid = p->overlay || (p->flags & (RUNTIME_WRITABLE_TMPFS | RUNTIME_WRITABLE));
     const char *lacks = NULL;
+    forget_covered(a, mi);
     if (!(mi->flags & MS_NOSUID))
         lacks = "nosuid";
     else if (!(mi->flags & MS_NODEV) && !path_within(mi->mount_point, "/dev"))
@@ -27,16 +57,20 @@ static int check(void *ctx, const struct mountinfo *mi)
     else if (a->first && !overlaid && !(mi->flags & MS_RDONLY))
         lacks = "ro";
     a->first = false;
-    if (!lacks)
-        return 0;
-    a->rc = err_set(a->e, ERR_BUG, "the container's mount '%s' lacks '%s'", mi->mount_point, lacks);
-    return 1;
+    if (lacks)
+        a->bad[a->n_bad++] = (struct bad_mount){ mi->id, mem_strdup(mi->mount_point), lacks };
+    return a->n_bad == MAX_BAD;
 }
 
 int audit_root(const struct runtime_plan *p, int proc_fd, struct err *e)
 {
-    struct audit a = { .p = p, .first = true, .e = e };
+    cleanup_with(audit_fini) struct audit a = { .p = p, .first = true };
     if (mountinfo_each(proc_fd, check, &a) < 0)
         return err_sys(e, "cannot check the container's mounts");
-    return a.rc;
+    if (a.first)
+        return err_set(e, ERR_BUG, "the container has no mounts to check");
+    if (a.n_bad)
+        return err_set(e, ERR_BUG, "the container's mount '%s' lacks '%s'", a.bad[0].point,
+                       a.bad[0].lacks);
+    return 0;
 }

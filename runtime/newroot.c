@@ -55,52 +55,74 @@ static void missing_fini(struct missing *w)
     free(w->rest);
 }
 
-/* The target of the symlink PATH as a path in the root; NULL when PATH is none. */
-static char *link_target(int root_fd, const char *path)
+/* The text of the symlink PATH. */
+static char *link_text(int root_fd, const char *path)
 {
     char buf[4096];
     auto_close int fd = fs_open_at(root_fd, path, O_PATH | O_NOFOLLOW, 0, NULL);
     ssize_t n = fd < 0 ? -1 : readlinkat(fd, "", buf, sizeof buf - 1);
-    if (n <= 0)
-        return NULL;
-    buf[n] = 0;
-    auto_free char *dir = path_dir(path);
-    return buf[0] == '/' ? mem_strdup(buf) : path_join(dir, buf);
+    return n < 0 ? mem_strdup("") : mem_strndup(buf, (size_t)n);
 }
 
-/* Split PATH where it ends to exist. A dangling link on the way is followed to where it points,
- * since that is where the kernel would look. */
+/* Take the first word of *TODO. */
+static char *next_word(char **todo)
+{
+    char *at = *todo + strspn(*todo, "/");
+    size_t len = strcspn(at, "/");
+    char *word = len ? mem_strndup(at, len) : NULL;
+    char *rest = mem_strdup(at + len + strspn(at + len, "/"));
+    free(*todo);
+    *todo = rest;
+    return word;
+}
+
+static void go_up(char **done)
+{
+    char *dir = path_dir(*done);
+    free(*done);
+    *done = dir;
+}
+
+/* Split PATH where it ends to exist: DIR is free of links, so that it names what will be covered.
+ * A dangling link is followed to where it points, since that is where the kernel would look. */
 static int find_missing(int root_fd, const char *path, struct missing *out, struct err *e)
 {
-    auto_free char *todo = path_clean(path);
-    for (unsigned links = 0; links < MAX_LINKS; links++) {
+    auto_free char *todo = mem_strdup(path);
+    auto_free char *done = mem_strdup("/");
+    for (unsigned links = 0; links <= MAX_LINKS;) {
+        auto_free char *word = next_word(&todo);
         struct stat st;
-        auto_free char *next = NULL;
-        for (char *end = todo; end && !next;) {
-            end = strchr(end + 1, '/');
-            if (end)
-                *end = 0;
-            bool found = fs_stat_at(root_fd, todo, true, &st) == 0;
-            auto_free char *target = found ? NULL : link_target(root_fd, todo);
-            if (target) {
-                auto_free char *rest = end ? path_join(target, end + 1) : mem_strdup(target);
-                next = path_clean(rest);
-            } else if (!found) {
-                out->dir = path_dir(todo);
-                auto_free char *name = path_base(todo);
-                out->rest = end ? path_join(name, end + 1) : steal_ptr(name);
-                return 0;
-            }
-            if (end)
-                *end = '/';
-        }
-        if (!next) {
-            out->dir = mem_strdup(path);
+        if (!word || str_eq(word, ".")) {
+            if (word)
+                continue;
+            out->dir = steal_ptr(done);
             out->rest = mem_strdup("");
             return 0;
         }
-        free(todo);
-        todo = steal_ptr(next);
+        if (str_eq(word, "..")) {
+            go_up(&done);
+            continue;
+        }
+        auto_free char *here = path_join(done, word);
+        if (fs_stat_at(root_fd, here, false, &st) < 0) {
+            out->dir = steal_ptr(done);
+            out->rest = *todo ? path_join(word, todo) : steal_ptr(word);
+            return 0;
+        }
+        if (S_ISLNK(st.st_mode)) {
+            auto_free char *text = link_text(root_fd, here);
+            char *all = path_join(text, todo);
+            free(todo);
+            todo = all;
+            links++;
+            if (text[0] != '/')
+                continue;
+            free(done);
+            done = mem_strdup("/");
+            continue;
+        }
+        free(done);
+        done = steal_ptr(here);
     }
     return err_set(e, ERR_INPUT, "too many links on the way to '%s' in the image", path);
 }

@@ -118,7 +118,7 @@ char *runtime_plan_text(const struct runtime_plan *p)
         auto_free char *text = str_printable(p->env_after.v[i]);
         str_addf(&s, "%-10s %s (after the image's own)\n", "env", text);
     }
-    str_addf(&s, "%-10s", actions[p->action]);
+    str_addf(&s, "%-*s", p->argv.n ? 10 : 0, actions[p->action]);
     for (size_t i = 0; i < p->argv.n; i++) {
         auto_free char *quoted = str_shell_quote(p->argv.v[i]);
         auto_free char *text = str_printable(quoted);

@@ -86,6 +86,17 @@ MUST_CHECK struct json_object *runtime_plan_json(const struct runtime_plan *p);
  * was started. e->status 126 / 127: the program is not executable / not found. */
 MUST_CHECK int runtime_perform(const struct runtime_plan *p, int *status, struct err *e);
 
+/* Each variable of the caller ENVP and of the plan: where it comes from, and why it is dropped
+ * (NULL: it is passed). What the image's own scripts set is only known inside. */
+struct runtime_env_item {
+    char *name, *value;
+    const char *origin;
+    const char *dropped;
+};
+void runtime_env_explain(const struct runtime_plan *p, const char *const *envp,
+                         struct runtime_env_item **out, size_t *n);
+void runtime_env_items_free(struct runtime_env_item *v, size_t n);
+
 /* ── worker: a confined child for the build ───────────────────────────────────────────────────────
  */
 

@@ -175,3 +175,12 @@ who=user
 expect 0 '' me "$hpcc" exec -w root touch /by-user
 [ -e root/by-user ] || fail "a directory is not written with --writable"
 ok "--writable on a directory"
+
+doctor() {
+    expect 0 '^ok +userns' me "$hpcc" doctor
+    expect 0 '"schema":"hpcc.doctor.v1"' me "$hpcc" doctor --json
+    expect 0 'LD_PRELOAD +dropped' me env LD_PRELOAD= "$hpcc" env --explain a.img
+    expect 0 'FROM_IMAGE +set +the image: /.singularity.d/env/90-environment.sh' me "$hpcc" env --explain a.img
+    ok "$who: doctor and env"
+}
+both doctor
