@@ -36,7 +36,7 @@ static int run_at(const struct image_reader *r, const uint8_t *map, size_t n, ui
 }
 
 static int find_indirect(const struct image_reader *r, const struct reader_inode *inode,
-                        uint64_t logical, uint64_t max, struct reader_run *out)
+                         uint64_t logical, uint64_t max, struct reader_run *out)
 {
     unsigned bits = r->block_bits - 2; /* of an index into an indirect block */
     uint32_t per_block = 1u << bits;
@@ -105,8 +105,8 @@ static int last_not_above(const uint8_t *entries, int n, uint64_t logical)
     return lo - 1;
 }
 
-static int find_in_leaf(const struct image_reader *r, const uint8_t *x, uint64_t logical, uint64_t end,
-                    struct reader_run *out)
+static int find_in_leaf(const struct image_reader *r, const uint8_t *x, uint64_t logical,
+                        uint64_t end, struct reader_run *out)
 {
     uint64_t start = le32_at(x, 0), len = le16_at(x, 4);
     bool unwritten = len > EXTENT_MAX_LEN;

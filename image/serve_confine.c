@@ -62,6 +62,8 @@ static const int allowed[] = {
     SYS_gettid,
     SYS_getpid,
     SYS_fadvise64,
+    SYS_sched_getattr,
+    SYS_sched_setattr,
     SYS_close,
     SYS_lseek,
     SYS_sigaltstack,

@@ -317,15 +317,6 @@ static int do_refuse(const struct serve_state *s, const struct serve_request *q,
     return -EROFS;
 }
 
-static int do_ioctl(const struct serve_state *s, const struct serve_request *q,
-                    struct serve_reply *out)
-{
-    (void)s;
-    (void)q;
-    (void)out;
-    return -ENOTTY;
-}
-
 /* What is not here is -ENOSYS, which makes the kernel stop asking: OPEN, FLUSH, FSYNC, ACCESS,
  * STATX, POLL, SYNCFS … (a file that cannot change needs none of them). */
 static const struct op {
@@ -357,7 +348,6 @@ static const struct op {
     [FUSE_CREATE] = { do_refuse, 0 },
     [FUSE_INTERRUPT] = { do_ignore, 0 },
     [FUSE_DESTROY] = { do_destroy, 0 },
-    [FUSE_IOCTL] = { do_ioctl, 0 },
     [FUSE_BATCH_FORGET] = { do_ignore, 0 },
     [FUSE_FALLOCATE] = { do_refuse, 0 },
     [FUSE_READDIRPLUS] = { do_readdirplus, sizeof(struct fuse_read_in) },

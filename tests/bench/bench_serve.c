@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* bench_serve IMAGE DIR [THREADS]: mount IMAGE on DIR by the FUSE server and return; the server
+ * lives until DIR is unmounted. For tests/bench only; needs root. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "image/image.h"
+
+static int tell(const struct err *e)
+{
+    fprintf(stderr, "bench_serve: %s\n", e->msg ? e->msg : "failed");
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    auto_err struct err e = { 0 };
+    struct image_info info;
+    auto_image_reader struct image_reader *r = NULL;
+    if (argc < 3)
+        return 2;
+    struct image_serve_spec spec = { .image_fd = image_open(argv[1], &info, &e) };
+    if (spec.image_fd < 0 || image_reader_open(spec.image_fd, info.fs_offset, &r, &e) < 0)
+        return tell(&e);
+    spec.reader = r;
+    spec.fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    if (argc > 3)
+        spec.n_threads = (unsigned)strtoul(argv[3], NULL, 10);
+    auto_free char *options = mem_printf(
+        "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", spec.fuse_fd);
+    if (mount("hpcc-img", argv[2], "fuse.hpcc", MS_RDONLY | MS_NOSUID | MS_NODEV, options) < 0) {
+        perror("bench_serve: mount");
+        return 1;
+    }
+    pid_t pid = fork();
+    if (pid != 0)
+        _exit(pid < 0);
+    if (image_serve_confine(&spec, &e) < 0 || image_serve(&spec, &e) < 0)
+        _exit(1);
+    _exit(0);
+}
