@@ -9,7 +9,7 @@
 /* A small direct-mapped cache of metadata: inodes, directories, maps. A pread of a few bytes costs
  * about as much as copying 4 KiB, and on a cold file one of CHUNK bytes costs one seek where
  * sixteen small ones cost more. Locks are per slot, so threads rarely meet. */
-enum { CHUNK = 16384, SLOTS = 128 };
+enum { CHUNK = 16384, SLOTS = 256 };
 
 struct slot {
     pthread_mutex_t lock;
