@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "bootstrap/bootstrap.h"
 #include "build/parts.h"
 #include "runtime/runtime.h"
@@ -98,6 +99,29 @@ static int plan(const struct build *b, struct json_object **report, struct err *
     return 0;
 }
 
+static int remove_stage(void *ctx, struct str *result, struct err *e)
+{
+    (void)result;
+    (void)e;
+    build_cleanup(ctx);
+    return 0;
+}
+
+/* The worker's monitor removes the stage; when it was killed itself, another worker does: it has
+ * the ids that the files belong to. */
+static void remove_rest(struct build *b, const struct runtime_worker_spec *worker)
+{
+    auto_free char *stage = path_join(b->stage_dir.parent, b->stage_dir.name);
+    const struct runtime_worker_spec again = {
+        .main = remove_stage,
+        .ctx = b,
+        .need_root_map = worker->need_root_map,
+    };
+    auto_err struct err why = { 0 };
+    if (access(stage, F_OK) == 0 && runtime_worker_run(&again, NULL, &why) < 0)
+        log_warn("the stage '%s' stays: %s", stage, why.msg);
+}
+
 static int perform(struct build *b, struct json_object **report, struct err *e)
 {
     auto_str struct str result = { 0 };
@@ -113,6 +137,7 @@ static int perform(struct build *b, struct json_object **report, struct err *e)
     for (size_t i = 0; i < b->def->n_stages; i++)
         worker.need_root_map = worker.need_root_map || stage_agent(b, i)->needs_root_map;
     int rc = runtime_worker_run(&worker, &result, e);
+    remove_rest(b, &worker);
     int signal = interrupts_release(&interrupts);
     if (rc < 0 && signal) {
         err_set(e, ERR_FAILED, "interrupted (%s): '%s' is as it was", strsignal(signal),
