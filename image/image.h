@@ -100,7 +100,8 @@ MUST_CHECK int image_estimate(int rootfs_fd, uint64_t *size_bytes, struct err *e
  */
 
 /* Write the image's tree to OUT_FD as a POSIX pax archive, without mounting and without root:
- * canonical order, numeric owners, xattrs (SCHILY.xattr), holes (GNU.sparse 1.0), hard links. Same
+ * canonical order, numeric owners, xattrs (SCHILY.xattr), 64 KiB and more of zeros as holes
+ * (GNU.sparse 1.0), hard links. Same
  * tree, same bytes. An empty lost+found and sockets are left out. ERR_INPUT: a damaged image, or a
  * kind that is not read here (squashfs). */
 MUST_CHECK int image_export(int image_fd, const struct image_info *info, int out_fd, struct err *e);

@@ -32,8 +32,8 @@ struct tar_input {
 MUST_CHECK struct source *source_from_tar(const struct tar_input *in, struct err *e);
 
 /* Write the tree as a POSIX pax archive: canonical order, numeric owners, mtime in seconds, xattrs
- * as SCHILY.xattr, holes as GNU.sparse 1.0, hard links to the first name. Same tree, same bytes.
- * Sockets are left out, as tar has no form for them. Sorts S. */
+ * as SCHILY.xattr, 64 KiB and more of zeros as holes (GNU.sparse 1.0), hard links to the first
+ * name. Same tree, same bytes. Sockets are left out, as tar has no form for them. Sorts S. */
 MUST_CHECK int tar_write(struct source *s, int out_fd, struct err *e);
 
 #endif

@@ -52,6 +52,9 @@ static int archive_failed(struct archive *a, struct err *e)
     err_set(e, input ? ERR_INPUT : ERR_FAILED, "cannot read the archive: %.300s", shown);
     if (e && !input)
         e->sys = sys;
+    if (why && strstr(why, "Unrecognized archive format"))
+        return err_hint(e, "it must be a tar archive, plain or packed with gzip, bzip2, xz, zstd "
+                           "or lz4");
     return -1;
 }
 

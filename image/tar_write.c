@@ -11,7 +11,13 @@
 /* Written by us rather than by libarchive: the bytes must not change with the version of a library,
  * and names must stay the bytes they are in any locale. */
 
-enum { BLOCK = 512, RECORD = 10240, BUFFER = 1 << 18 };
+enum {
+    BLOCK = 512,
+    RECORD = 10240,
+    BUFFER = 1 << 18,
+    HOLE_UNIT = 4096,
+    HOLES_MIN = 1 << 16,
+};
 
 struct ustar {
     char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, linkname[100];
@@ -224,28 +230,62 @@ static void extents_add(struct extents *x, uint64_t offset, uint64_t len)
     x->data += len;
 }
 
+static bool is_zero(const char *data, size_t len)
+{
+    return data[0] == 0 && memcmp(data, data + 1, len - 1) == 0;
+}
+
+/* Add what of LEN bytes at OFFSET is not a block of zeros. */
+static void scan(struct extents *x, const char *data, size_t len, uint64_t offset)
+{
+    for (size_t at = 0; at < len; at += HOLE_UNIT) {
+        size_t part = len - at < HOLE_UNIT ? len - at : HOLE_UNIT;
+        struct extent *last = x->n ? &x->v[x->n - 1] : NULL;
+        if (is_zero(data + at, part))
+            continue;
+        if (last && last->offset + last->len == offset + at) {
+            last->len += part;
+            x->data += part;
+        } else {
+            extents_add(x, offset + at, part);
+        }
+    }
+}
+
+/* The parts of a file that are data. What is a hole depends on its bytes alone, not on whether the
+ * source keeps it as one: a copy without holes has to give the same archive. Few holes are none, as
+ * not every tar can read them. */
 static int find_extents(struct writing *w, const struct source_node *n, struct extents *x,
                         struct err *e)
 {
     const struct source_ops *ops = w->s->ops;
-    if (!ops->seek) {
-        extents_add(x, 0, n->size);
-        return 0;
-    }
-    for (uint64_t at = 0; at < n->size;) {
-        int64_t data = ops->seek(w->s->ctx, n, at, false, e);
-        if (data < 0)
-            return -1;
-        if ((uint64_t)data >= n->size)
+    for (uint64_t at = 0; n->size >= HOLES_MIN && at < n->size;) {
+        if (ops->seek) {
+            int64_t data = ops->seek(w->s->ctx, n, at, false, e);
+            if (data < 0)
+                return -1;
+            if ((uint64_t)data > at)
+                at = (uint64_t)data & ~(uint64_t)(HOLE_UNIT - 1);
+        }
+        size_t done = 0, want = n->size - at < BUFFER ? (size_t)(n->size - at) : BUFFER;
+        while (at < n->size && done < want) {
+            ssize_t got = ops->read(w->s->ctx, n, w->chunk + done, want - done, at + done, e);
+            if (got < 0)
+                return -1;
+            if (got == 0) /* told when it is read for writing */
+                break;
+            done += (size_t)got;
+        }
+        if (done == 0)
             break;
-        int64_t end = ops->seek(w->s->ctx, n, (uint64_t)data, true, e);
-        if (end < 0)
-            return -1;
-        if (end <= data) /* a file that shrinks while we look */
-            end = (int64_t)n->size;
-        extents_add(x, (uint64_t)data, (uint64_t)(end - data));
-        at = (uint64_t)end;
+        scan(x, w->chunk, done, at);
+        at += done;
     }
+    if (n->size - x->data >= HOLES_MIN)
+        return 0;
+    x->n = 0;
+    x->data = 0;
+    extents_add(x, 0, n->size);
     return 0;
 }
 

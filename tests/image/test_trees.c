@@ -161,6 +161,26 @@ static void holes_come_out_as_holes(void **state)
     assert_true(st.st_blocks * 512 < 1 << 20);
 }
 
+static void holes_depend_on_the_bytes_alone(void **state)
+{
+    (void)state;
+    auto_case_dir char *dir = case_dir_new();
+    auto_free char *a = path_join(dir, "a"), *b = path_join(dir, "b");
+    assert_int_equal(mkdir(a, 0755), 0);
+    case_sparse_file(a, "sparse");
+    case_pattern_file(a, "few", 200000, 1);
+    const char *const argv[] = { "cp", "-a", "--sparse=never", a, b, NULL };
+    case_run(argv);
+    auto_close int a_fd = open(a, O_RDONLY | O_DIRECTORY), b_fd = open(b, O_RDONLY | O_DIRECTORY);
+    auto_close int with = archive_of(a_fd), without = archive_of(b_fd);
+    struct stat st;
+    assert_int_equal(fstatat(b_fd, "sparse", &st, 0), 0);
+    assert_true(st.st_blocks * 512 >= st.st_size);
+    assert_same(with, without);
+    assert_int_equal(fstat(with, &st), 0);
+    assert_true(st.st_size < 1 << 20);
+}
+
 static void gnu_tar_reads_what_we_write(void **state)
 {
     const struct scene *sc = *state;
@@ -293,6 +313,7 @@ int main(void)
         cmocka_unit_test(an_image_unpacks_to_the_tree_it_was_made_of),
         cmocka_unit_test(an_image_exports_as_the_tree_it_was_made_of),
         cmocka_unit_test(holes_come_out_as_holes),
+        cmocka_unit_test(holes_depend_on_the_bytes_alone),
         cmocka_unit_test(gnu_tar_reads_what_we_write),
         cmocka_unit_test(an_existing_name_is_neither_followed_nor_replaced),
         cmocka_unit_test(links_that_an_image_plants_are_not_followed),
