@@ -189,7 +189,7 @@ for signal in INT TERM; do
     wait "$pid" || status=$?
     out=$(cat "$work/log")
     case $signal in INT) want=130 ;; TERM) want=143 ;; esac
-    [ $status = $want ] || fail "SIG$signal: status $status instead of $want"
+    [ "$status" = "$want" ] || fail "SIG$signal: status $status instead of $want"
     [ "$(slow_sleeps)" = "$sleeping_before" ] || fail "SIG$signal: processes of %post live on"
     rm -f a.img.log
 done
