@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "cli/opts.h"
 
 struct out; /* cli/out.h */
@@ -29,10 +30,11 @@ enum cli_limits {
 };
 
 struct command {
-    const char *synopsis; /* after "hpcc NAME ", e.g. "[options] IMAGE" */
-    const char *help;     /* paragraphs parted by an empty line, wrapped when printed */
-    const char *examples; /* lines shown as they are, or NULL */
-    const char *verbs;    /* blank-separated words for the first positional, or NULL */
+    const char *synopsis;          /* after "hpcc NAME ", e.g. "[options] IMAGE" */
+    const char *help;              /* paragraphs parted by an empty line, wrapped when printed */
+    const char *examples;          /* lines shown as they are, or NULL */
+    void (*more)(struct str *out); /* adds lists that other tables hold to the help, or NULL */
+    const char *verbs;             /* blank-separated words for the first positional, or NULL */
     const struct opt *opts;
     int min_args;
     int max_args;       /* CLI_ANY: no limit */

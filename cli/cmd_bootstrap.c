@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "bootstrap/bootstrap.h"
 #include "build/build.h"
 #include "cli/cache_dir.h"
 #include "cli/cli.h"
@@ -144,6 +145,18 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     return build(cli, args, &spec, e);
 }
 
+/* What each agent's own table says. */
+static void add_agents(struct str *out)
+{
+    str_add(out, "\nAgents (Bootstrap: NAME) and their header keys (* must be there):\n");
+    for (const struct agent *const *a = bootstrap_agents; *a; a++) {
+        str_addf(out, "  %-14s %s\n", (*a)->name, (*a)->help);
+        for (const struct agent_key *k = (*a)->keys; k && k->name; k++)
+            str_addf(out, "    %c %-10s %s\n", k->kind == AGENT_KEY_REQUIRED ? '*' : ' ', k->name,
+                     k->help);
+    }
+}
+
 const struct command cmd_bootstrap = {
     .synopsis = "[options] IMAGE DEFINITION",
     .help = "Builds an image from a definition file. A missing image is made, sized from its "
@@ -154,6 +167,7 @@ const struct command cmd_bootstrap = {
     .examples = "  hpcc bootstrap demo.img examples/debian.def\n"
                 "  hpcc bootstrap --fresh --size 4G demo.img examples/debian.def\n",
     .opts = opts,
+    .more = add_agents,
     .min_args = 2,
     .max_args = 2,
     .run = run,

@@ -140,6 +140,7 @@ int main(int argc, char **argv, char **envp)
 {
     (void)argc;
     hold_standard_fds();
+    setvbuf(stdout, NULL, _IOFBF, BUFSIZ); /* results come out when the bar is gone */
     struct out out = { 0 };
     struct cli cli = { .environ = (const char *const *)envp, .out = &out };
     auto_err struct err e = { 0 };
@@ -155,6 +156,7 @@ int main(int argc, char **argv, char **envp)
     } else {
         status = dispatch(&cli, (const char *const *)words.v, &passes_status, &e);
     }
+    out_wipe(&out);
     if (fflush(stdout) != 0 && status == 0) {
         if (errno == EPIPE)
             status = STATUS_PIPE; /* the reader has left: nothing to say, nobody to hear it */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -39,9 +40,17 @@ static void put(const struct str *s)
 
 static void wipe_bar(struct out *out, struct str *s)
 {
-    if (out->bar_shown)
-        str_add(s, "\r\033[K");
-    out->bar_shown = false;
+    if (!out->bar || !*out->bar_shown)
+        return;
+    str_add(s, "\r\033[K");
+    *out->bar_shown = false;
+}
+
+void out_wipe(struct out *out)
+{
+    auto_str struct str s = { 0 };
+    wipe_bar(out, &s);
+    put(&s);
 }
 
 static void add_word(const struct out *out, struct str *s, const char *colour, const char *word)
@@ -141,17 +150,16 @@ static unsigned terminal_width(void)
 static void draw_bar(struct out *out, const struct progress_event *ev)
 {
     uint64_t now = now_ms();
-    auto_str struct str s = { 0 };
     if (ev->finished) {
-        wipe_bar(out, &s);
-        put(&s);
+        out_wipe(out);
         return;
     }
-    if (out->bar_shown && now - out->drawn_ms < REDRAW_MS)
+    if (*out->bar_shown && now - out->drawn_ms < REDRAW_MS)
         return;
+    auto_str struct str s = { 0 };
     auto_free char *text = out_bar_text(ev, now - out->start_ms, terminal_width());
     str_addf(&s, "\r%s\033[K", text);
-    out->bar_shown = true;
+    *out->bar_shown = true;
     out->drawn_ms = now;
     put(&s);
 }
@@ -171,12 +179,22 @@ static void on_progress(void *ctx, const struct progress_event *ev)
         write_log(out, LOG_INFO, ev->stage);
 }
 
+/* The bar is drawn by workers too, and wiped by whoever writes next. */
+static bool *shared_flag(void)
+{
+    void *page =
+        mmap(NULL, sizeof(bool), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
 void out_init(struct out *out, const struct cli *cli)
 {
-    *out = (struct out){ .cli = cli, .bar = isatty(STDERR_FILENO) && !cli->quiet };
+    out_fini(out);
+    *out = (struct out){ .cli = cli };
     const char *term = env_value(cli->environ, "TERM");
-    if (!term || str_eq(term, "dumb"))
-        out->bar = false;
+    if (isatty(STDERR_FILENO) && !cli->quiet && term && !str_eq(term, "dumb"))
+        out->bar_shown = shared_flag();
+    out->bar = out->bar_shown != NULL;
     struct log_sink log = { .write = write_log, .ctx = out, .max = LOG_INFO };
     if (cli->debug)
         log.max = LOG_DEBUG;
@@ -191,12 +209,13 @@ void out_init(struct out *out, const struct cli *cli)
 
 void out_fini(struct out *out)
 {
-    auto_str struct str s = { 0 };
-    wipe_bar(out, &s);
-    put(&s);
+    out_wipe(out);
     log_sink_set(NULL);
     progress_sink_set(NULL);
     free(steal_ptr(out->stage));
+    if (out->bar)
+        munmap(out->bar_shown, sizeof(bool));
+    out->bar = false;
 }
 
 void out_error(struct out *out, const struct err *e)

@@ -14,7 +14,7 @@
 struct out {
     const struct cli *cli;
     bool bar;          /* draw a bar: stderr is a terminal */
-    bool bar_shown;    /* a bar stands on the current line */
+    bool *bar_shown;   /* a bar stands on the current line; shared with forked workers */
     char *stage;       /* of the last event */
     uint64_t start_ms; /* when that stage began */
     uint64_t drawn_ms; /* when the bar was last drawn */
@@ -23,6 +23,9 @@ struct out {
 /* Set the log and progress sinks by CLI's flags; OUT must live until out_fini. */
 void out_init(struct out *out, const struct cli *cli);
 void out_fini(struct out *out);
+
+/* Take the bar away, before results are written to the same terminal. */
+void out_wipe(struct out *out);
 
 /* Print E: "hpcc: error: MSG" and "  hint: …". */
 void out_error(struct out *out, const struct err *e);

@@ -97,6 +97,8 @@ char *usage_command(const struct command_entry *entry)
         str_add(&out, "\nOptions:\n");
         add_options(&out, c->opts);
     }
+    if (c->more)
+        c->more(&out);
     if (c->examples)
         str_addf(&out, "\nExamples:\n%s", c->examples);
     str_addf(&out,
