@@ -142,6 +142,10 @@ static int perform(struct build *b, struct json_object **report, struct err *e)
     if (rc < 0 && signal) {
         err_set(e, ERR_FAILED, "interrupted (%s): '%s' is as it was", strsignal(signal),
                 b->target.path);
+        if (e) {
+            e->sys = EINTR;
+            e->status = 128 + signal;
+        }
         return -1;
     }
     if (rc < 0) {

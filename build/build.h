@@ -32,7 +32,8 @@ struct build_spec {
     unsigned n_jobs;              /* for MAKEFLAGS; 0: CPUs */
 };
 
-/* Report of what was made, for --json and the last line; released by the caller. */
+/* Report of what was made, for --json and the last line; released by the caller. ERR_FAILED with
+ * e->sys EINTR and e->status 128+n: signal n (INT, TERM, HUP) ended it. */
 MUST_CHECK int build_bootstrap(const struct build_spec *spec, struct json_object **report,
                                struct err *e);
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -39,6 +43,27 @@ static const struct opt opts[] = {
     { "force", 'F', NULL, NULL, NULL, false, "fresh" },
     { 0 },
 };
+
+/* Make DIR for the user alone. The cache is a help, not a need: without one the build goes on. */
+static char *usable_cache(char *take_dir)
+{
+    auto_free char *given = take_dir;
+    if (!given)
+        return NULL;
+    auto_free char *dir = path_absolute(given, NULL);
+    auto_err struct err why = { 0 };
+    auto_close int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
+    if (top < 0 || fs_mkdirs_at(top, dir, 0700, &why) < 0) {
+        log_warn("no cache: %s", why.msg ? why.msg : strerror(errno));
+        return NULL;
+    }
+    if (stat(dir, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022)) {
+        log_warn("no cache: '%s' can be written by others", dir);
+        return NULL;
+    }
+    return steal_ptr(dir);
+}
 
 static void add_proxies(const struct cli *cli, struct strv *out)
 {
@@ -119,7 +144,8 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     auto_strv struct strv proxies = { 0 };
     auto_strv struct strv sections = { 0 };
-    auto_free char *cache = args_has(args, "no-cache") ? NULL : cli_cache_dir(cli);
+    bool no_cache = args_has(args, "no-cache") || args_has(args, "dry-run");
+    auto_free char *cache = no_cache ? NULL : usable_cache(cli_cache_dir(cli));
     add_proxies(cli, &proxies);
     args_values(args, "section", &sections);
     struct build_spec spec = {

@@ -237,5 +237,7 @@ int out_exit_code(const struct err *e, bool passes_status)
 {
     if (passes_status)
         return e->status == 126 || e->status == 127 ? e->status : 125;
+    if (e->code == ERR_FAILED && e->sys == EINTR && e->status > 128)
+        return e->status; /* a signal that asked us to stop */
     return e->code == ERR_NONE ? ERR_BUG : (int)e->code;
 }

@@ -65,11 +65,15 @@ static void exit_codes_are_those_of_the_error_or_of_a_passed_status(void **state
     (void)state;
     struct err input = { .code = ERR_INPUT };
     struct err missing = { .code = ERR_FAILED, .status = 127 };
+    struct err interrupted = { .code = ERR_FAILED, .sys = EINTR, .status = 130 };
+    struct err killed_child = { .code = ERR_STEP, .status = 137 };
     struct err wordless = { 0 };
     assert_int_equal(out_exit_code(&input, false), 3);
     assert_int_equal(out_exit_code(&input, true), 125);
     assert_int_equal(out_exit_code(&missing, true), 127);
     assert_int_equal(out_exit_code(&missing, false), 1);
+    assert_int_equal(out_exit_code(&interrupted, false), 130);
+    assert_int_equal(out_exit_code(&killed_child, false), 5);
     assert_int_equal(out_exit_code(&wordless, false), 70);
 }
 
