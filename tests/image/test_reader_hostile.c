@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Hostile inodes, maps, links and directories. */
+#include "tests/image/hostile_case.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { MODE = 0, SIZE = 4, DTIME = 20, NLINK = 26, FLAGS = 32, BLOCK = 40, SIZE_HIGH = 108 };
+
+static int stat_of(const struct patient *p, uint32_t ino, struct image_stat *st)
+{
+    auto_image_reader struct image_reader *r = case_reader_open(p->fd, 0);
+    return image_read_stat(r, ino, st);
+}
+
+static ssize_t read_of(const struct patient *p, uint32_t ino, uint64_t at)
+{
+    uint8_t buf[3000];
+    auto_image_reader struct image_reader *r = case_reader_open(p->fd, 0);
+    return image_read_data(r, ino, buf, sizeof buf, at);
+}
+
+static ssize_t link_of(const struct patient *p, uint32_t ino)
+{
+    char buf[8192];
+    auto_image_reader struct image_reader *r = case_reader_open(p->fd, 0);
+    return image_read_link(r, ino, buf, sizeof buf);
+}
+
+/* I03, I04 */
+static void inode_flags_without_their_feature_make_the_inode_unreadable(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_ext2(&p);
+    struct image_stat st;
+    static const uint32_t harmless = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x400 |
+                                     0x1000 | 0x4000 | 0x8000 | 0x10000 | 0x20000 | 0x400000 |
+                                     0x2000000 | 0x20000000;
+    uint32_t ino = ino_of(&p, "file");
+    assert_int_equal(read_of(&p, ino, 0), 3000);
+    for (unsigned b = 0; b < 32; b++) {
+        put32(&p, inode_at(&p, ino) + FLAGS, 1u << b);
+        if (harmless & 1u << b) {
+            assert_int_equal(stat_of(&p, ino, &st), 0);
+            assert_int_equal(read_of(&p, ino, 0), 3000);
+        } else {
+            assert_int_equal(stat_of(&p, ino, &st), -EUCLEAN);
+            assert_int_equal(read_of(&p, ino, 0), -EUCLEAN);
+        }
+    }
+    put32(&p, inode_at(&p, ino) + FLAGS, 0x10000000); /* inline data of 100 kB */
+    put32(&p, inode_at(&p, ino) + SIZE, 100000);
+    assert_int_equal(read_of(&p, ino, 0), -EUCLEAN);
+}
+
+/* I20, I21 */
+static void maps_that_lead_astray_end_with_an_error(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_ext2(&p);
+    uint32_t ino = ino_of(&p, "file");
+    uint64_t inode = inode_at(&p, ino), indirect = get32(&p, inode + BLOCK + 48);
+    static const uint32_t astray[] = { 600, 601, 0x7fffffff, UINT32_MAX, 1 };
+    assert_int_equal(read_of(&p, ino, 0), 3000);
+    assert_int_equal(read_of(&p, ino, 20000), 3000);
+    for (size_t i = 0; i < ARRAY_LEN(astray); i++) {
+        uint32_t was = get32(&p, inode + BLOCK);
+        put32(&p, inode + BLOCK, astray[i]);
+        assert_int_equal(read_of(&p, ino, 0), -EUCLEAN);
+        put32(&p, inode + BLOCK, was);
+        put32(&p, inode + BLOCK + 48, astray[i]);
+        assert_int_equal(read_of(&p, ino, 20000), -EUCLEAN);
+        put32(&p, inode + BLOCK + 48, (uint32_t)indirect);
+    }
+    /* A triple-indirect block that is all levels at once: every read is bounded by its length. */
+    for (uint64_t i = 0; i < BS / 4; i++)
+        put32(&p, indirect * BS + i * 4, (uint32_t)indirect);
+    for (unsigned level = 12; level < 15; level++)
+        put32(&p, inode + BLOCK + level * 4, (uint32_t)indirect);
+    put32(&p, inode + SIZE_HIGH, 3);
+    assert_int_equal(read_of(&p, ino, 20000), 3000);
+    assert_int_equal(read_of(&p, ino, 3ull << 32), 3000);
+    auto_image_reader struct image_reader *r = case_reader_open(p.fd, 0);
+    assert_int_equal(image_read_seek(r, ino, 0, true), (3ll << 32) + 40000);
+}
+
+static void sizes_beyond_the_map_are_damage_and_holes_cost_nothing(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_ext2(&p);
+    uint32_t ino = ino_of(&p, "file");
+    uint64_t inode = inode_at(&p, ino);
+    struct image_stat st;
+    static const uint32_t high[] = { 0x7fffffff, 0x80000000, UINT32_MAX, 5 };
+    for (size_t i = 0; i < ARRAY_LEN(high); i++) {
+        put32(&p, inode + SIZE_HIGH, high[i]);
+        assert_int_equal(stat_of(&p, ino, &st), -EUCLEAN);
+    }
+    put32(&p, inode + SIZE_HIGH, 3); /* 16 GiB, nothing behind the first blocks */
+    assert_int_equal(stat_of(&p, ino, &st), 0);
+    assert_int_equal(read_of(&p, ino, 3ull << 32), 3000);
+    auto_image_reader struct image_reader *r = case_reader_open(p.fd, 0);
+    assert_int_equal(image_read_seek(r, ino, 50000, false), -ENXIO);
+    assert_int_equal(image_read_seek(r, ino, 0, true), 40960);
+}
+
+/* I22 */
+static void links_that_lie_about_their_length_are_refused(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_ext2(&p);
+    uint32_t fast = ino_of(&p, "fast"), slow = ino_of(&p, "slow");
+    assert_int_equal(link_of(&p, fast), 8);
+    assert_int_equal(link_of(&p, slow), 199);
+    static const uint32_t bad_fast[] = { 0, 9, 59, 60, 61, 4095, 4096, 64 << 20, UINT32_MAX };
+    static const uint32_t bad_slow[] = { 0, 200, 1024, 4095, 4096, 64 << 20, UINT32_MAX };
+    for (size_t i = 0; i < ARRAY_LEN(bad_fast); i++) {
+        put32(&p, inode_at(&p, fast) + SIZE, bad_fast[i]);
+        assert_int_equal(link_of(&p, fast), -EUCLEAN);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad_slow); i++) {
+        put32(&p, inode_at(&p, slow) + SIZE, bad_slow[i]);
+        assert_int_equal(link_of(&p, slow), -EUCLEAN);
+    }
+    put32(&p, inode_at(&p, fast) + SIZE, 8);
+    put8(&p, inode_at(&p, fast) + BLOCK + 3, 0);
+    assert_int_equal(link_of(&p, fast), -EUCLEAN);
+}
+
+struct seen {
+    unsigned n;
+    uint64_t last;
+    struct strv names;
+};
+
+static int see(void *ctx, const struct image_dirent *d)
+{
+    struct seen *s = ctx;
+    assert_true(d->next_cookie > s->last);
+    s->last = d->next_cookie;
+    s->n++;
+    strv_take(&s->names, mem_strndup(d->name, d->name_len));
+    return 0;
+}
+
+static int list_root(const struct patient *p, struct seen *s)
+{
+    auto_image_reader struct image_reader *r = case_reader_open(p->fd, 0);
+    *s = (struct seen){ 0 };
+    int rc = image_read_dir(r, IMAGE_ROOT_INO, 0, see, s);
+    return rc;
+}
+
+static void expect_root(const struct patient *p, int rc, unsigned at_most, const char *absent)
+{
+    struct seen s;
+    assert_int_equal(list_root(p, &s), rc);
+    assert_true(s.n <= at_most);
+    if (absent)
+        assert_false(strv_has(&s.names, absent));
+    strv_free(&s.names);
+}
+
+/* I17, I25 */
+static void damaged_entries_are_skipped_or_end_the_directory(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_ext2(&p);
+    uint64_t at = dirent_at(&p, "", "hello");
+    uint16_t was = get16(&p, at + 4);
+    static const uint16_t bad_len[] = { 0, 3, 4, 8, 13, 14, 1028, 0x7ffc, 0xffff };
+    expect_root(&p, 0, 8, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(bad_len); i++) {
+        put16(&p, at + 4, bad_len[i]);
+        expect_root(&p, -EUCLEAN, 7, "hello");
+    }
+    put16(&p, at + 4, was);
+    put8(&p, at + 6, 255); /* a name longer than its entry */
+    expect_root(&p, -EUCLEAN, 7, "hello");
+    put8(&p, at + 6, 5);
+    put8(&p, at + 8, '/');
+    expect_root(&p, 0, 7, "/ello");
+    put8(&p, at + 8, 0);
+    expect_root(&p, 0, 7, NULL);
+    put8(&p, at + 6, 0); /* no name */
+    expect_root(&p, 0, 7, NULL);
+    put8(&p, at + 6, 5);
+    put8(&p, at + 8, 'h');
+    put8(&p, at + 7, 200); /* a type that does not exist */
+    expect_root(&p, 0, 8, NULL);
+
+    static const uint32_t astray[] = { 1, 3, 5, 7, 8, 10, 65, 0x7fffffff, UINT32_MAX, 60 };
+    for (size_t i = 0; i < ARRAY_LEN(astray); i++) {
+        uint32_t ino = 0;
+        struct image_stat st;
+        put32(&p, at, astray[i]);
+        auto_image_reader struct image_reader *r = case_reader_open(p.fd, 0);
+        assert_int_equal(image_read_lookup(r, IMAGE_ROOT_INO, "hello", 5, &ino), 0);
+        assert_int_equal(image_read_stat(r, ino, &st), -EUCLEAN);
+        assert_int_equal(image_read_path(r, "hello", false, &ino), -EUCLEAN);
+    }
+    put32(&p, at, 0);
+    expect_root(&p, 0, 7, "hello");
+}
+
+/* I18: one block of entries, named by every pointer of a large directory. */
+static void a_directory_of_repeated_blocks_comes_to_an_end(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_ext2(&p);
+    uint64_t root = inode_at(&p, IMAGE_ROOT_INO);
+    uint64_t map = get32(&p, inode_at(&p, ino_of(&p, "file")) + BLOCK + 48);
+    uint32_t block = get32(&p, root + BLOCK);
+    for (unsigned i = 0; i < 12; i++)
+        put32(&p, root + BLOCK + i * 4, block);
+    for (unsigned i = 0; i < 256; i++)
+        put32(&p, map * BS + i * 4, block);
+    put32(&p, root + BLOCK + 48, (uint32_t)map);
+    put32(&p, root + SIZE, 268 * BS);
+    struct seen s;
+    assert_int_equal(list_root(&p, &s), 0);
+    assert_int_equal(s.n, 268 * 8);
+    strv_free(&s.names);
+    put32(&p, root + SIZE, 600 * BS); /* beyond the map: holes */
+    assert_int_equal(list_root(&p, &s), -EUCLEAN);
+    strv_free(&s.names);
+    static const uint32_t bad[] = { 0, 1, 1023, 1025, 601 * BS, 0xfffffc00 };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        put32(&p, root + SIZE, bad[i]);
+        refused(&p, "root directory");
+    }
+}
+
+/* I16 */
+static void a_directory_that_contains_its_parent_can_be_walked(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_ext2(&p);
+    put32(&p, dirent_at(&p, "sub", "deep"), IMAGE_ROOT_INO);
+    auto_image_reader struct image_reader *r = case_reader_open(p.fd, 0);
+    auto_str struct str path = { 0 };
+    uint32_t ino, hello;
+    for (int i = 0; i < 400; i++)
+        str_add(&path, "sub/deep/");
+    assert_int_equal(image_read_path(r, "hello", false, &hello), 0);
+    str_add(&path, "hello");
+    assert_int_equal(image_read_path(r, path.data, false, &ino), 0);
+    assert_int_equal(ino, hello);
+    assert_int_equal(image_read_path(r, "sub/deep/../..", false, &ino), 0);
+    assert_int_equal(ino, IMAGE_ROOT_INO);
+}
+
+/* I26, I27, I28 */
+static void odd_fields_of_an_inode_do_no_harm(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_init(&p, (const char *[]){ "-t", "ext2", "-b", "1024", "-I", "256", "-N", "64", NULL });
+    uint32_t ino = ino_of(&p, "file");
+    uint64_t inode = inode_at(&p, ino);
+    struct image_stat st;
+
+    put32(&p, inode + DTIME, 12345);
+    put32(&p, inode + 16, 0x80000000);  /* mtime */
+    put32(&p, inode + 136, UINT32_MAX); /* its extension */
+    put16(&p, inode + 2, 0xffff);
+    put16(&p, inode + 120, 0xffff); /* uid */
+    assert_int_equal(stat_of(&p, ino, &st), 0);
+    assert_int_equal(st.uid, UINT32_MAX);
+    assert_int_equal(st.mtime, (int64_t)INT32_MIN + (3ll << 32));
+    assert_int_equal(st.mtime_nsec, 999999999);
+
+    static const uint16_t modes[] = { S_IFIFO | 0644, S_IFSOCK | 0644, S_IFCHR | 0644,
+                                      S_IFBLK | 0644 };
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        put16(&p, inode + MODE, modes[i]);
+        assert_int_equal(stat_of(&p, ino, &st), 0);
+        assert_int_equal(st.size, 0);
+        assert_int_equal(read_of(&p, ino, 0), -EINVAL);
+    }
+    static const uint16_t no_modes[] = { 0, 0644, 0x3000, 0x5000, 0x7000, 0xe000, 0xf000 };
+    for (size_t i = 0; i < ARRAY_LEN(no_modes); i++) {
+        put16(&p, inode + MODE, no_modes[i]);
+        assert_int_equal(stat_of(&p, ino, &st), -EUCLEAN);
+    }
+    put16(&p, inode + MODE, S_IFREG | 0644);
+    put16(&p, inode + NLINK, 0);
+    assert_int_equal(stat_of(&p, ino, &st), -EUCLEAN);
+    put16(&p, inode + NLINK, 1);
+    static const uint16_t extra[] = { 1, 30, 129, 132, 0xfffc };
+    for (size_t i = 0; i < ARRAY_LEN(extra); i++) {
+        put16(&p, inode + 128, extra[i]);
+        assert_int_equal(stat_of(&p, ino, &st), -EUCLEAN);
+    }
+}
+
+/* Extent trees that lie. */
+static void extents_are_checked_node_by_node(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_init(&p, (const char *[]){ "-t", "ext4", "-b", "1024", "-N", "64", "-O",
+                                       "^has_journal,^64bit,^metadata_csum", NULL });
+    uint32_t ino = ino_of(&p, "file");
+    uint64_t x = inode_at(&p, ino) + BLOCK;
+    struct {
+        uint32_t at, value;
+        ssize_t result;
+    } const bad[] = {
+        { 0, 0x0001f30b, -EUCLEAN },  /* magic */
+        { 0, 0x0005f30a, -EUCLEAN },  /* more entries than fit */
+        { 4, 0x00000100, -EUCLEAN },  /* a maximum that does not fit */
+        { 4, 0x00060004, -EUCLEAN },  /* too deep */
+        { 4, 0x00010004, -EUCLEAN },  /* an index that is none */
+        { 12, 1, 3000 },              /* begins later: a hole before it */
+        { 16, 0x00000000, 3000 },     /* no length: a hole */
+        { 16, 0x0000ffff, 3000 },     /* never written: zeros, or past the end */
+        { 16, 0x00008000, -EUCLEAN }, /* longer than the image */
+        { 16, 0xffff0028, -EUCLEAN }, /* far away */
+        { 20, 599, -EUCLEAN },
+        { 20, 0, -EUCLEAN },
+        { 20, UINT32_MAX, -EUCLEAN },
+    };
+    assert_int_equal(read_of(&p, ino, 0), 3000);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        uint32_t was = get32(&p, x + bad[i].at);
+        put32(&p, x + bad[i].at, bad[i].value);
+        ssize_t got = read_of(&p, ino, 0);
+        if (got != bad[i].result && !(bad[i].value == 0xffff && got == -EUCLEAN))
+            fail_msg("extent word %u = 0x%x gives %zd", bad[i].at, bad[i].value, got);
+        put32(&p, x + bad[i].at, was);
+    }
+    assert_int_equal(read_of(&p, ino, 0), 3000);
+}
+
+struct vandal {
+    const struct patient *p;
+    atomic_bool stop;
+};
+
+static void *vandalise(void *arg)
+{
+    struct vandal *v = arg;
+    unsigned seed = 5;
+    while (!atomic_load(&v->stop))
+        put32(v->p, 1024 + (uint64_t)rand_r(&seed) % (598 * 1024), (uint32_t)rand_r(&seed));
+    return NULL;
+}
+
+/* I34 */
+static void an_image_that_changes_under_the_reader_crashes_nothing(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_ext2(&p);
+    auto_image_reader struct image_reader *r = case_reader_open(p.fd, 0);
+    struct vandal v = { .p = &p };
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, vandalise, &v), 0);
+    char buf[5000];
+    int ok = 0;
+    for (unsigned i = 0; i < 4000; i++) {
+        uint32_t ino = 11 + i % 53;
+        struct image_stat st;
+        ok += image_read_stat(r, ino, &st) == 0;
+        ok += image_read_data(r, ino, buf, sizeof buf, i * 7) > 0;
+        ok += image_read_link(r, ino, buf, sizeof buf) > 0;
+        ok += image_read_path(r, "sub/deep/../../hello", true, &ino) == 0;
+        ok += image_read_xattr_list(r, ino, buf, sizeof buf) > 0;
+    }
+    atomic_store(&v.stop, true);
+    pthread_join(thread, NULL);
+    assert_true(ok > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inode_flags_without_their_feature_make_the_inode_unreadable),
+        cmocka_unit_test(maps_that_lead_astray_end_with_an_error),
+        cmocka_unit_test(sizes_beyond_the_map_are_damage_and_holes_cost_nothing),
+        cmocka_unit_test(links_that_lie_about_their_length_are_refused),
+        cmocka_unit_test(damaged_entries_are_skipped_or_end_the_directory),
+        cmocka_unit_test(a_directory_of_repeated_blocks_comes_to_an_end),
+        cmocka_unit_test(a_directory_that_contains_its_parent_can_be_walked),
+        cmocka_unit_test(odd_fields_of_an_inode_do_no_harm),
+        cmocka_unit_test(extents_are_checked_node_by_node),
+        cmocka_unit_test(an_image_that_changes_under_the_reader_crashes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
