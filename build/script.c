@@ -2,6 +2,9 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -130,6 +133,31 @@ static int judge(const struct script_watch *w, const struct script_spec *spec, u
     return err_code_set(e, ERR_STEP);
 }
 
+/* Between fork and exec: a pid namespace that ends with the script, so that what it leaves running
+ * neither stays nor keeps us waiting. Where there is none, the worker's own does it later. */
+static int own_processes(void *ctx)
+{
+    (void)ctx;
+    if (unshare(CLONE_NEWPID) < 0)
+        return 0;
+    for (int level = 0; level < 2; level++) { /* a waiting stub, pid 1, then the script */
+        pid_t child = fork();
+        if (child < 0)
+            return -1;
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            continue;
+        }
+        int status = 0;
+        pid_t got;
+        while ((got = waitpid(-1, &status, 0)) != child)
+            if (got < 0 && errno != EINTR)
+                _exit(127);
+        _exit(proc_exit_status(status));
+    }
+    return 0;
+}
+
 static int run_on_host(struct build *b, const struct str *text, struct strv *argv,
                        struct script_watch *w, struct err *e)
 {
@@ -152,6 +180,7 @@ static int run_on_host(struct build *b, const struct str *text, struct strv *arg
         .stdout_fd = -1,
         .stderr_fd = -1,
         .on_line = script_watch_line,
+        .before_exec = own_processes,
         .ctx = w,
         .die_with_us = true,
     };

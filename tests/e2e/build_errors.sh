@@ -113,6 +113,19 @@ expect 0 '' "$hpcc" bootstrap made.img ok.def
 [ "$(stat -c %a made.img)" = 600 ] || fail "a private image became public"
 ok "the target is looked at first"
 
+mkdir full
+mount -t tmpfs -o size=6m none full
+cleanup_hooks+=("umount $work/full")
+def full/x.def '%post' 'dd if=/dev/urandom of=/x bs=64k count=200'
+refuse 5 'full/x.def:3: %post failed' "$hpcc" bootstrap full/x.img full/x.def
+grep -q 'No space left' <<< "$out" || fail "the reason is not shown"
+def full/x.def '%post' 'dd if=/dev/urandom of=/x bs=64k count=45'
+refuse 1 'No space left' "$hpcc" bootstrap full/x.img full/x.def
+[ -z "$(find full -mindepth 1 ! -name x.def ! -name x.img.log)" ] || fail "left behind: $(ls -A full)"
+umount full
+cleanup_hooks=()
+ok "a full disk is told, and nothing is left"
+
 def big.def '%post' 'dd if=/dev/urandom of=/big bs=1024k count=12 2> /dev/null'
 expect 0 '' "$hpcc" create --size 8M small.img
 refuse 1 'small.img' "$hpcc" bootstrap --no-grow small.img big.def
