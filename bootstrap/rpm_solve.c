@@ -217,7 +217,6 @@ static int make_jobs(struct yum_pool *p, const struct strv *words, Queue *jobs, 
 static int prepare(const struct yum_spec *spec, struct yum_pool *p, Queue *jobs, struct err *e)
 {
     auto_strv struct strv words = { 0 };
-    auto_err struct err why = { 0 };
     if (yum_modules_apply(spec, p, e) < 0)
         return -1;
     pool_createwhatprovides(p->pool);
