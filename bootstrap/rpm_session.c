@@ -281,8 +281,6 @@ static void announce(const struct yum_session *s)
     auto_free char *repos = yum_repos_text(&s->pool);
     auto_free char *size = str_human_size(s->trans.size_bytes);
     log_info("%zu packages, %s, from %s", s->trans.n, size, repos);
-    if (!s->spec->verify)
-        log_warn("--no-verify: signatures are NOT CHECKED, anything may be installed");
 }
 
 int yum_fill(const struct agent_input *in, const struct yum_family *family, int rootfs_fd,

@@ -73,6 +73,10 @@ int labels_write(struct build *b, struct err *e)
     labels_set(b->labels, "org.label-schema.build-arch", go_name(b->arch));
     labels_set(b->labels, "org.opencontainers.image.architecture", go_name(b->arch));
     labels_set(b->labels, "org.label-schema.usage.hpcc.version", HPCC_VERSION);
+    struct json_object *verified = NULL;
+    if (b->facts && json_object_object_get_ex(b->facts, "verified", &verified))
+        labels_set(b->labels, "org.label-schema.usage.hpcc.verified",
+                   json_object_get_boolean(verified) ? "yes" : "no");
     set_time(b);
     for (size_t i = 0; i < b->stage->n_headers; i++) {
         const struct deffile_header *h = &b->stage->headers[i];

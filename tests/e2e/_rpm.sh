@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # words for, and of, the scripts around it
 # Sourced after _lib.sh by the tests of rpm distributions. Makes the fixture once ($fx, kept between
 # runs; HPCC_RPMREPO names another place) and gives:
 #   serve          http on loopback: $http is its address, $requests its log
