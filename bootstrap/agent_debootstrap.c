@@ -220,6 +220,31 @@ static int fill(const struct agent_input *in, int rootfs_fd, struct agent_result
     return out->facts ? 0 : -1;
 }
 
+static int plan(const struct agent_input *in, struct json_object **out, struct err *e)
+{
+    auto_deb_plan struct deb_plan p = { 0 };
+    if (deb_plan_make(in, &deb_host_here, &p, e) < 0)
+        return -1;
+    announce(in, &p);
+    auto_strv struct strv argv = { 0 };
+    auto_free char *mirror = value_url_public(p.mirror);
+    free(p.mirror);
+    p.mirror = steal_ptr(mirror);
+    deb_plan_argv(&p, "/", NULL, NULL, &argv);
+    struct json_object *doc = json_object_new_object();
+    struct json_object *words = json_object_new_array();
+    json_put_str(doc, "suite", p.suite);
+    json_put_str(doc, "arch", p.arch);
+    json_put_str(doc, "mirror", p.mirror);
+    json_put_bool(doc, "verified", p.verify);
+    json_put_str(doc, "keyring", p.keyring);
+    for (size_t i = 0; i < argv.n; i++)
+        json_add(words, json_object_new_string(argv.v[i]));
+    json_put(doc, "command", words);
+    *out = doc;
+    return 0;
+}
+
 static const char *const must_have[] = { "/bin/sh", "/usr/bin/dpkg", "/var/lib/dpkg/status",
                                          "/etc/passwd", NULL };
 
@@ -230,6 +255,7 @@ const struct agent agent_debootstrap = {
     .check = check,
     .fill = fill,
     .identity = identity,
+    .plan = plan,
     .must_have = must_have,
     .needs_root_map = true,
 };
