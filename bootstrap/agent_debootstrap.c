@@ -12,6 +12,7 @@
 #include "bootstrap/cache.h"
 #include "bootstrap/deb_jail.h"
 #include "bootstrap/deb_plan.h"
+#include "bootstrap/deb_prefetch.h"
 #include "bootstrap/deb_release.h"
 #include "bootstrap/deb_root.h"
 #include "bootstrap/deb_talk.h"
@@ -63,13 +64,17 @@ static int write_wgetrc(int rootfs_fd, struct err *e)
     return fs_write_at(rootfs_fd, "/debootstrap/wgetrc", &text, 0644, e);
 }
 
-static void make_env(const struct agent_input *in, const struct deb_jail *jail, struct strv *env)
+static void make_env(const struct agent_input *in, const struct deb_jail *jail, bool ready,
+                     struct strv *env)
 {
     strv_add_all(env, proc_clean_env);
     /* "lxc" is debootstrap's word for: this /dev is ready, do not try device nodes first. */
     strv_env_set(env, "container", "lxc");
     auto_free char *rc = mem_printf("%s/debootstrap/wgetrc", jail->target);
     strv_env_set(env, "WGETRC", rc);
+    auto_free char *own = mem_printf("%s" DEB_OWN_DIR, jail->target);
+    if (ready)
+        strv_env_set(env, "DEBOOTSTRAP_DIR", own);
     for (const char *const *p = in->proxy_env; p && *p; p++) {
         /* wget knows the lower-case names only */
         size_t len = strcspn(*p, "=");
@@ -95,7 +100,8 @@ static int enter(void *ctx)
     return deb_jail_enter(&((const struct session *)ctx)->jail);
 }
 
-static int run(const struct agent_input *in, const struct deb_plan *p, int rootfs_fd, struct err *e)
+static int run(const struct agent_input *in, const struct deb_plan *p, int rootfs_fd,
+               bool prefetched, struct err *e)
 {
     auto_free struct session *s = mem_zero(1, sizeof *s);
     s->talk.log_fd = in->log_fd;
@@ -104,11 +110,12 @@ static int run(const struct agent_input *in, const struct deb_plan *p, int rootf
         return -1;
     auto_free char *joined = mem_printf("%s/debootstrap/keyring.gpg", s->jail.target);
     /* debootstrap checks every file's checksum on each use of this cache */
-    auto_free char *cache = in->cache_dir ? cache_subdir(in->cache_dir, "deb") : NULL;
+    auto_free char *cache =
+        in->cache_dir && !prefetched ? cache_subdir(in->cache_dir, "deb") : NULL;
     auto_strv struct strv argv = { 0 };
     auto_strv struct strv env = { 0 };
     deb_plan_argv(p, s->jail.target, p->old_keyring ? joined : NULL, cache, &argv);
-    make_env(in, &s->jail, &env);
+    make_env(in, &s->jail, prefetched, &env);
     struct proc_spec spec = { .argv = (const char *const *)argv.v,
                               .envp = (const char *const *)env.v,
                               .cwd = "/",
@@ -209,7 +216,12 @@ static int fill(const struct agent_input *in, int rootfs_fd, struct agent_result
     if (judge_release(in, &p, &r, e) < 0)
         return -1;
     auto_err struct err why = { 0 };
-    if (run(in, &p, rootfs_fd, &why) < 0) {
+    bool prefetched = false;
+    if (deb_prefetch(in, &p, &r, rootfs_fd, &prefetched, &why) < 0) {
+        value_blame(in, why.code == ERR_INPUT ? "include" : "mirrorurl", &why);
+        return err_move(e, &why);
+    }
+    if (run(in, &p, rootfs_fd, prefetched, &why) < 0) {
         if (why.code == ERR_INPUT)
             value_blame(in, "include", &why);
         return err_move(e, &why);

@@ -360,3 +360,33 @@ int deb_release_get(const struct deb_plan *p, const char *const *proxy_env, int6
     r = (struct deb_release){ 0 };
     return 0;
 }
+
+/* " sum size path" */
+static bool read_entry(const char *line, size_t len, const char *path, struct deb_entry *out)
+{
+    auto_free char *copy = mem_strndup(line, len);
+    auto_strv struct strv w = { 0 };
+    strv_split(&w, copy, " \t\r");
+    if (w.n != 3 || !str_eq(w.v[2], path) || strlen(w.v[0]) != 64 ||
+        strspn(w.v[0], "0123456789abcdef") != 64 ||
+        str_parse_u64(w.v[1], UINT64_MAX, &out->size_bytes) < 0)
+        return false;
+    memcpy(out->sha256, w.v[0], 65);
+    return true;
+}
+
+bool deb_release_entry(const struct deb_release *r, const char *path, struct deb_entry *out)
+{
+    bool inside = false;
+    size_t want = strlen(path);
+    for (const char *line = str_text(&r->text); *line;) {
+        size_t len = strcspn(line, "\n");
+        if (line[0] != ' ')
+            inside = str_starts(line, "SHA256:");
+        else if (inside && len > want && memmem(line, len, path, want) &&
+                 read_entry(line, len, path, out))
+            return true;
+        line += len + (line[len] == '\n');
+    }
+    return false;
+}

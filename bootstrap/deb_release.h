@@ -26,6 +26,14 @@ MUST_CHECK int deb_release_get(const struct deb_plan *p, const char *const *prox
 void deb_release_fini(struct deb_release *r);
 #define auto_deb_release cleanup_with(deb_release_fini)
 
+/* What the Release says of the file PATH ("main/binary-amd64/Packages.xz"): its SHA-256 in lower
+ * case and size. False: it does not name it. */
+struct deb_entry {
+    char sha256[65];
+    uint64_t size_bytes;
+};
+bool deb_release_entry(const struct deb_release *r, const char *path, struct deb_entry *out);
+
 /* Whether debootstrap, which has just run in ROOTFS_FD, used this very file: a mirror may show two
  * faces. ERR_STEP: it did not. */
 MUST_CHECK int deb_release_same(const struct deb_release *r, const char *suite, int rootfs_fd,
