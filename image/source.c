@@ -318,6 +318,14 @@ void source_sort(struct source *s)
         sort_children(n);
 }
 
+int source_data_check(const struct source *s, uint64_t data, struct err *e)
+{
+    if (!s->max_data || data <= s->max_data)
+        return 0;
+    err_set(e, ERR_INPUT, "its files claim more data than it has room for: it is damaged");
+    return err_hint(e, "'hpcc check' tells what is wrong");
+}
+
 char *source_path(const struct source_node *n)
 {
     if (!n->parent)

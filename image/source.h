@@ -70,6 +70,8 @@ struct source {
     const struct source_ops *ops;
     void *ctx;
     uint64_t n_nodes;
+    uint64_t max_data; /* bytes that all contents can have at most, holes aside; 0: not known. An
+                          image whose files share blocks claims more, without end */
     struct source_node **table; /* chains by parent and name */
     size_t table_size;          /* a power of two */
     uint64_t seed;
@@ -105,6 +107,9 @@ MUST_CHECK int source_xattr_set(struct source_node *n, const char *name, const v
 
 /* Put every directory's children in canonical order: by bytes of the name. */
 void source_sort(struct source *s);
+
+/* ERR_INPUT when DATA bytes of content are more than S can have. */
+MUST_CHECK int source_data_check(const struct source *s, uint64_t data, struct err *e);
 
 /* "/usr/bin/x", for messages. Caller frees. */
 MUST_CHECK char *source_path(const struct source_node *n);

@@ -238,6 +238,9 @@ struct source *source_from_reader(const struct image_reader *r, uint32_t ino, co
                                   struct err *e)
 {
     auto_source struct source *s = source_new(&reader_ops, (void *)(uintptr_t)r);
+    struct image_fs_stat fs;
+    image_read_fs_stat(r, &fs);
+    s->max_data = fs.blocks * fs.block_bytes;
     auto_free char *names = mem_alloc(XATTR_BYTES), *value = mem_alloc(XATTR_BYTES);
     struct err mine = { 0 };
     struct filling f = { .r = r, .s = s, .e = &mine, .names = names, .value = value };

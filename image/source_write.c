@@ -21,6 +21,7 @@ struct writing {
     const struct source_node *dir; /* open as dir_fd */
     int dir_fd;                    /* -1, or ours */
     char *chunk;
+    uint64_t data; /* bytes written */
     uint64_t n_devices, n_xattrs, n_owners;
 };
 
@@ -126,6 +127,9 @@ static int write_run(struct writing *w, const struct source_node *n, int fd, uin
         if (fs_pwrite_full(fd, w->chunk, (size_t)got, at) < 0)
             return fail(n, "write", e);
         at += (uint64_t)got;
+        w->data += (uint64_t)got;
+        if (source_data_check(w->s, w->data, e) < 0)
+            return -1;
     }
     return 0;
 }

@@ -41,8 +41,9 @@ struct writing {
     uint64_t total;
     size_t used;
     uint64_t n_sockets;
-    char *buffer; /* BUFFER bytes */
-    char *chunk;  /* BUFFER bytes */
+    uint64_t data; /* bytes of contents seen, holes and small files aside */
+    char *buffer;  /* BUFFER bytes */
+    char *chunk;   /* BUFFER bytes */
 };
 
 /* ── output ─────────────────────────────────────────────────────────────────────────────────────
@@ -280,7 +281,10 @@ static int find_extents(struct writing *w, const struct source_node *n, struct e
             break;
         scan(x, w->chunk, done, at);
         at += done;
+        if (source_data_check(w->s, w->data + x->data, e) < 0)
+            return -1;
     }
+    w->data += x->data;
     if (n->size - x->data >= HOLES_MIN)
         return 0;
     x->n = 0;

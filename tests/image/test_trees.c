@@ -285,6 +285,52 @@ static void a_directory_with_two_names_is_damage(void **state)
     assert_non_null(e.hint);
 }
 
+/* Physical block of a file's logical one. */
+static uint32_t block_of(const char *image, const char *file, unsigned logical)
+{
+    auto_free char *request = mem_printf("bmap %s %u", file, logical);
+    const char *const argv[] = { "debugfs", "-R", request, image, NULL };
+    auto_close int out = memfd_create("out", MFD_CLOEXEC);
+    struct proc_spec spec = { .argv = argv, .stdin_fd = -1, .stdout_fd = out, .stderr_fd = -1 };
+    auto_str struct str text = { 0 };
+    assert_int_equal(proc_run(&spec, NULL, NULL), 0);
+    assert_int_equal(lseek(out, 0, SEEK_SET), 0);
+    assert_int_equal(fs_read_fd(out, 100, &text, NULL), 0);
+    return (uint32_t)strtoul(text.data, NULL, 10);
+}
+
+static void fill_block(int fd, uint32_t block, uint32_t value)
+{
+    uint32_t words[1024];
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        words[i] = value;
+    assert_int_equal(fs_pwrite_full(fd, words, sizeof words, (uint64_t)block * 4096), 0);
+}
+
+/* 4 GiB in an image of 64 MiB: a map of blocks whose million entries all name the same one. */
+static void files_that_share_blocks_are_no_bomb(void **state)
+{
+    const struct scene *sc = *state;
+    auto_err struct err e = { 0 };
+    struct image_info info;
+    auto_close int image = open_image(sc, &info), out = new_dir(sc, "out9");
+    auto_free char *path = path_join(sc->dir, "image");
+    uint32_t outer = block_of(path, "medium", 0), inner = block_of(path, "medium", 1);
+    uint32_t data = block_of(path, "medium", 2);
+    auto_close int rw = open(path, O_RDWR | O_CLOEXEC);
+    fill_block(rw, outer, inner);
+    fill_block(rw, inner, data);
+    auto_free char *map = mem_printf("set_inode_field large block[DIND] %u", outer);
+    debugfs(path, map);
+    debugfs(path, "set_inode_field large size 4000000000");
+    auto_close int archive = memfd_create("archive", MFD_CLOEXEC);
+    assert_int_equal(image_export(image, &info, archive, &e), -1);
+    assert_int_equal(e.code, ERR_INPUT);
+    assert_non_null(strstr(e.msg, "more data than it has room for"));
+    assert_int_equal(image_unpack(image, &info, out, &e), -1);
+    assert_non_null(strstr(e.msg, "more data than it has room for"));
+}
+
 static void what_cannot_be_read_is_told(void **state)
 {
     const struct scene *sc = *state;
@@ -319,6 +365,7 @@ int main(void)
         cmocka_unit_test(links_that_an_image_plants_are_not_followed),
         cmocka_unit_test(an_ordinary_user_gets_files_but_no_devices_and_no_setuid),
         cmocka_unit_test(a_directory_with_two_names_is_damage),
+        cmocka_unit_test(files_that_share_blocks_are_no_bomb),
         cmocka_unit_test(what_cannot_be_read_is_told),
     };
     return cmocka_run_group_tests(tests, scene_new, scene_free);

@@ -36,20 +36,23 @@ content() {
 prepare() {
     rm -f x.img
     case $1 in
-    expand | shrink) cp --sparse=always "$work/base.img" x.img ;;
-    import) cp --sparse=always "$work/old.img" x.img ;;
+    expand | shrink | copy) cp --sparse=always "$work/base.img" x.img ;;
+    import | untar) cp --sparse=always "$work/old.img" x.img ;;
     esac
 }
 command_of() {
     case $1 in
     create) argv=("$full" -q create --size 16M x.img) ;;
     import) argv=("$full" -q import --force x.img "$work/tree") ;;
+    untar) argv=("$full" -q import --force x.img "$work/tree.tar") ;;
+    copy) argv=("$full" -q copy --force "$work/other/file" x.img:/dir/) ;;
     expand) argv=("$full" -q expand --size 96M x.img) ;;
     shrink) argv=("$full" -q shrink --minimum x.img) ;;
     esac
 }
 "$full" -q import --size 24M "$work/base.img" "$work/tree"
 "$full" -q import --size 24M "$work/old.img" "$work/other"
+tar -C "$work/tree" -cf "$work/tree.tar" .
 
 # x.img must be absent, or clean and of one of the contents given.
 is_one_of() {
@@ -111,7 +114,7 @@ count_calls() { # CASE CALLS
     grep -cE '^[0-9]+ +[a-z0-9]+\(' "$work/trace" || true
 }
 
-for name in create import expand shrink; do
+for name in create import untar copy expand shrink; do
     command_of "$name"
     prepare "$name"
     old=absent
