@@ -175,7 +175,7 @@ MUST_CHECK int layout_keep_definition(int rootfs_fd, const struct deffile *def, 
 MUST_CHECK int labels_read(int rootfs_fd, struct json_object **out, struct err *e);
 MUST_CHECK int labels_write(struct build *b, struct err *e);
 void labels_set(struct json_object *labels, const char *key, const char *value);
-MUST_CHECK int clean_times(int rootfs_fd, struct err *e);
+MUST_CHECK int clean_times(int rootfs_fd, int64_t epoch, struct err *e);
 
 /* Text for a script file: TEXT's own #! line, or one made from ARGS; then the rest. */
 void script_with_interpreter(const char *text, const char *args, struct str *out);

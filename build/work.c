@@ -177,7 +177,8 @@ static int work(struct build *b, struct str *result, struct err *e)
         if (make_stage(b, i, e) < 0)
             return -1;
     if (layout_keep_definition(b->rootfs_fd, b->def, e) < 0 ||
-        (b->spec->deterministic && clean_times(b->rootfs_fd, e) < 0) || write_report(b, e) < 0)
+        (b->spec->deterministic && clean_times(b->rootfs_fd, b->spec->epoch, e) < 0) ||
+        write_report(b, e) < 0)
         return -1;
     struct image_pack_report report = { 0 }, *at = &report;
     if (step_run(b, "pack", pack, &at, e) < 0)

@@ -44,6 +44,16 @@ check() {
     sum=$(sha256sum < old.img)
 }
 
+# Until the build into IMAGE is at work.
+at_work() {
+    local tries
+    for ((tries = 0; tries < 200; tries++)); do
+        if compgen -G ".$1.hpcc-stage-*/root-0/many" > /dev/null; then return 0; fi
+        sleep 0.05
+    done
+    fail "the build into $1 did not start"
+}
+
 kills=${HPCC_KILLS:-6}
 for ((n = 1; n <= kills; n++)); do
     "$hpcc" bootstrap -q --fresh old.img ../x.def > /dev/null 2>&1 &
@@ -59,7 +69,7 @@ ok "$kills times SIGKILL at a random moment"
 sed 's/-lt 20/-lt 20000000/' ../x.def > ../long.def
 setsid "$hpcc" bootstrap -q --fresh old.img ../long.def > /dev/null 2>&1 &
 pid=$!
-sleep 0.5
+at_work old.img
 kill -9 -- "-$pid"
 wait $pid || true
 check "kill of the process group" old
@@ -67,7 +77,7 @@ ok "SIGKILL to the whole process group"
 
 "$hpcc" bootstrap -q --fresh old.img ../long.def > /dev/null 2> ../err &
 pid=$!
-sleep 0.5
+at_work old.img
 kill -9 "$(pgrep -P $pid)"
 status=0
 wait $pid || status=$?
@@ -80,11 +90,11 @@ ok "SIGKILL to the process that cleans up: hpcc does it instead"
 for signal in TERM HUP; do
     "$hpcc" bootstrap -q --fresh old.img ../long.def > /dev/null 2> ../err &
     pid=$!
-    sleep 0.5
+    at_work old.img
     kill "-$signal" $pid
     status=0
     wait $pid || status=$?
-    [ "$status" = 1 ] || fail "exit status $status after SIG$signal"
+    [ "$status" = $((128 + $(kill -l "$signal"))) ] || fail "exit status $status after SIG$signal"
     grep -q "interrupted (.*): 'old.img' is as it was" ../err || fail "$(cat ../err)"
     [ "$(ls -A)" = old.img ] || fail "left behind: $(ls -A)"
     check "SIG$signal" old
@@ -93,11 +103,11 @@ ok "SIGTERM and SIGHUP clean up before hpcc ends"
 
 "$hpcc" bootstrap -q --fresh old.img ../long.def > /dev/null 2>&1 &
 pid=$!
-sleep 0.5
+at_work old.img
 refuse 1 'old.img' "$hpcc" bootstrap old.img ../x.def
 "$hpcc" bootstrap -q new.img ../long.def > /dev/null 2>&1 &
 other=$!
-sleep 0.5
+at_work new.img
 refuse 1 "another hpcc builds 'new.img'" "$hpcc" bootstrap new.img ../x.def
 kill -9 $pid $other
 wait || true
