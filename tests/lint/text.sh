@@ -24,8 +24,6 @@ check() {
         esac
         grep -nIE '(^|[^A-Za-z_])(TODO|FIXME|XXX|HACK)([^A-Za-z_]|$)' "$file" | sed "s|^|$file:|" |
             grep -vE 'mktemp|XXXXXX' || true
-        grep -nIE '(^|[^A-Za-z0-9_.])/(work|home/[a-z]+)/' "$file" | sed "s|^|$file: this machine's path: |" |
-            grep -vE '/home/(user|me|alice|bob|u|you|x|tester)/' || true
         grep -noIE '(https?|ftp)://[A-Za-z0-9][A-Za-z0-9.:-]*' "$file" | while IFS=: read -r line url; do
             host=${url#*://}
             host=${host%%:*}
@@ -38,7 +36,6 @@ spdx='/* SPDX-License-Identifier: BSD-3-Clause */'
 bad_licence() { mkdir base && echo 'int x;' > base/x.c; }
 bad_unfinished() { mkdir base && printf '%s\n/* %s: later */\n' "$spdx" TODO > base/x.c; }
 bad_host() { printf 'MirrorURL: http://mirror.%s/debian\n' corp.internal > x.def; }
-bad_path() { printf '#!/bin/sh\n# SPDX-License-Identifier: BSD-3-Clause\ncp x /%s/y\n' work > x.sh; }
 good() {
     mkdir base
     printf '%s\n/* see https://docs.kernel.org/x and http://a.example.org:80/ */\n' "$spdx" > base/x.c
