@@ -108,17 +108,27 @@ static int cover(struct mounter *m, const char *path, struct err *e)
         return err_set(e, ERR_HOST, "the host's '/dev/null' is not the device it should be");
     if (fs_stat_at(m->root_fd, path, false, &st) < 0)
         return 0;
-    return mounter_bind(m, null_fd, path, MOUNT_NOSUID | MOUNT_NOEXEC | MOUNT_FLAT, e);
+    /* nodev, so that nothing of it can be opened: it is a lid, not a device */
+    return mounter_bind(m, null_fd, path, MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC | MOUNT_FLAT,
+                        e);
+}
+
+int devices_seal_proc(struct mounter *m, struct err *e)
+{
+    static const char *const sealed[] = { "/proc/sys", "/proc/irq",  "/proc/bus",
+                                          "/proc/fs",  "/proc/acpi", "/proc/scsi" };
+    static const char *const covered[] = { "/proc/kcore", "/proc/sysrq-trigger", "/proc/kmsg" };
+    for (size_t i = 0; i < ARRAY_LEN(sealed); i++)
+        if (seal(m, sealed[i], e) < 0)
+            return -1;
+    for (size_t i = 0; i < ARRAY_LEN(covered); i++)
+        if (cover(m, covered[i], e) < 0)
+            return -1;
+    return 0;
 }
 
 int devices_kernel_views(struct mounter *m, struct err *e)
 {
-    static const char *const sealed[] = { "/proc/sys", "/proc/irq",  "/proc/bus",
-                                          "/proc/fs",  "/proc/acpi", "/proc/scsi" };
-    static const char *const covered[] = { "/proc/kcore",      "/proc/sysrq-trigger",
-                                           "/proc/kmsg",       "/proc/timer_list",
-                                           "/proc/kpageflags", "/proc/kpagecount",
-                                           "/proc/kpagecgroup" };
     struct mount_fs proc = { .type = "proc", .attrs = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC };
     if (mounter_fs(m, &proc, "/proc", NULL) < 0) {
         /* A host that hides parts of its own /proc (a container) allows no fresh one; its own shows
@@ -130,12 +140,8 @@ int devices_kernel_views(struct mounter *m, struct err *e)
             return -1;
         log_debug("the host allows no fresh /proc: its own is bound");
     }
-    for (size_t i = 0; i < ARRAY_LEN(sealed); i++)
-        if (seal(m, sealed[i], e) < 0)
-            return -1;
-    for (size_t i = 0; i < ARRAY_LEN(covered); i++)
-        if (cover(m, covered[i], e) < 0)
-            return -1;
+    if (devices_seal_proc(m, e) < 0)
+        return -1;
     auto_close int sys = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (sys < 0)
         return 0;

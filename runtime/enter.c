@@ -19,6 +19,7 @@
 #include "runtime/accounts.h"
 #include "runtime/audit.h"
 #include "runtime/caps.h"
+#include "runtime/defence.h"
 #include "runtime/devices.h"
 #include "runtime/newroot.h"
 #include "runtime/program.h"
@@ -130,6 +131,12 @@ static int perform_bind(struct newroot *r, const struct plan_op *op, struct err 
     return mounter_bind(&r->m, src, op->dst, op->attrs, e);
 }
 
+/* uid 0 may write to the kernel's settings without any capability. */
+static int seal_for_root(struct newroot *r, const struct runtime_plan *p, struct err *e)
+{
+    return p->uid == 0 && !p->userns && defence("proc-seal") ? devices_seal_proc(&r->m, e) : 0;
+}
+
 static int perform_op(struct newroot *r, const struct runtime_plan *p, const struct plan_op *op,
                       struct err *e)
 {
@@ -138,14 +145,18 @@ static int perform_op(struct newroot *r, const struct runtime_plan *p, const str
     };
     switch (op->kind) {
     case PLAN_BIND:
-        return perform_bind(r, op, e);
+        if (perform_bind(r, op, e) < 0)
+            return -1;
+        return str_eq(op->dst, "/proc") ? seal_for_root(r, p, e) : 0;
     case PLAN_TMPFS:
         return mounter_fs(&r->m, &fs, op->dst, e);
     case PLAN_DEV:
         return devices_make(&r->m, e);
     case PLAN_PROC:
         fs = (struct mount_fs){ .type = "proc", .attrs = op->attrs };
-        return mounter_fs(&r->m, &fs, op->dst, e);
+        if (mounter_fs(&r->m, &fs, op->dst, e) < 0)
+            return -1;
+        return seal_for_root(r, p, e);
     case PLAN_ACCOUNTS:
         return accounts_add(r, p, op, e);
     case PLAN_KINDS:
@@ -242,11 +253,13 @@ static int drop(const struct runtime_plan *p, struct err *e)
     /* A new session keyring where isolation was asked for; AFS and Kerberos want the old one. */
     if (contain)
         syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-    int rc = root_inside ? caps_bound(caps_for_root, e) : caps_drop_all(e);
+    int rc = !defence("caps") ? 0 : root_inside ? caps_bound(caps_for_root, e) : caps_drop_all(e);
     if (rc < 0)
         return -1;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    if (defence("no-new-privs") && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_sys(e, "cannot forbid new privileges");
+    if (!defence("seccomp"))
+        return 0;
     return seccomp_install(SECCOMP_BASE | (contain ? SECCOMP_CONTAIN : 0), e);
 }
 

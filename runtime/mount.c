@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/strv.h"
+#include "runtime/defence.h"
 #include "runtime/mountinfo.h"
 
 void mounter_open(struct mounter *m)
@@ -33,8 +34,19 @@ static int refused(struct err *e, const char *what)
     return code == EPERM || code == ENODEV || code == ENOSYS ? err_code_set(e, ERR_HOST) : -1;
 }
 
+/* What of ATTRS is to be set. */
+static unsigned effective(unsigned attrs)
+{
+    if (!defence("ro"))
+        attrs &= ~(unsigned)MOUNT_RO;
+    if (!defence("nosuid"))
+        attrs &= ~(unsigned)MOUNT_NOSUID;
+    return defence("nodev") ? attrs : attrs & ~(unsigned)MOUNT_NODEV;
+}
+
 static uint64_t new_attrs(unsigned attrs)
 {
+    attrs = effective(attrs);
     return (attrs & MOUNT_RO ? MOUNT_ATTR_RDONLY : 0) |
            (attrs & MOUNT_NOSUID ? MOUNT_ATTR_NOSUID : 0) |
            (attrs & MOUNT_NODEV ? MOUNT_ATTR_NODEV : 0) |
@@ -43,6 +55,7 @@ static uint64_t new_attrs(unsigned attrs)
 
 static unsigned long old_flags(unsigned attrs)
 {
+    attrs = effective(attrs);
     return (attrs & MOUNT_RO ? MS_RDONLY : 0) | (attrs & MOUNT_NOSUID ? MS_NOSUID : 0) |
            (attrs & MOUNT_NODEV ? MS_NODEV : 0) | (attrs & MOUNT_NOEXEC ? MS_NOEXEC : 0);
 }
@@ -217,7 +230,8 @@ int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e)
 
 int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs, struct err *e)
 {
-    auto_close int dst_fd = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
+    auto_close int dst_fd = defence("in-root") ? fs_open_at(m->root_fd, dst, O_PATH, 0, e)
+                                               : openat(m->root_fd, dst + 1, O_PATH | O_CLOEXEC);
     if (dst_fd < 0)
         return -1;
     if (!m->old_api) {

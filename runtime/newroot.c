@@ -65,14 +65,14 @@ static char *link_text(int root_fd, const char *path)
 }
 
 /* Take the first word of what is left. */
-static char *next_word(char **todo)
+static char *next_word(char **left)
 {
-    char *at = *todo + strspn(*todo, "/");
+    char *at = *left + strspn(*left, "/");
     size_t len = strcspn(at, "/");
     char *word = len ? mem_strndup(at, len) : NULL;
     char *rest = mem_strdup(at + len + strspn(at + len, "/"));
-    free(*todo);
-    *todo = rest;
+    free(*left);
+    *left = rest;
     return word;
 }
 
@@ -87,10 +87,10 @@ static void go_up(char **done)
  * A dangling link is followed to where it points, since that is where the kernel would look. */
 static int find_missing(int root_fd, const char *path, struct missing *out, struct err *e)
 {
-    auto_free char *todo = mem_strdup(path);
+    auto_free char *left = mem_strdup(path);
     auto_free char *done = mem_strdup("/");
     for (unsigned links = 0; links <= MAX_LINKS;) {
-        auto_free char *word = next_word(&todo);
+        auto_free char *word = next_word(&left);
         struct stat st;
         if (!word || strcmp(word, ".") == 0) { /* not str_eq: GCC 12 at -O2 would have it freed */
             if (word)
@@ -106,14 +106,14 @@ static int find_missing(int root_fd, const char *path, struct missing *out, stru
         auto_free char *here = path_join(done, word);
         if (fs_stat_at(root_fd, here, false, &st) < 0) {
             out->dir = steal_ptr(done);
-            out->rest = *todo ? path_join(word, todo) : steal_ptr(word);
+            out->rest = *left ? path_join(word, left) : steal_ptr(word);
             return 0;
         }
         if (S_ISLNK(st.st_mode)) {
             auto_free char *text = link_text(root_fd, here);
-            char *all = path_join(text, todo);
-            free(todo);
-            todo = all;
+            char *all = path_join(text, left);
+            free(left);
+            left = all;
             links++;
             if (text[0] != '/')
                 continue;

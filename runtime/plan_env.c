@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "runtime/defence.h"
 #include "runtime/plan.h"
 
 #define CONTAINER_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -85,7 +86,7 @@ static bool matches(const char *pattern, const char *name)
 
 const struct plan_env_rule *plan_env_dropped(const char *name, unsigned flags)
 {
-    for (size_t i = 0; i < ARRAY_LEN(dropped); i++)
+    for (size_t i = 0; i < ARRAY_LEN(dropped) && defence("env"); i++)
         if (matches(dropped[i].pattern, name))
             return &dropped[i];
     if (!(flags & RUNTIME_CLEANENV))

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "runtime/defence.h"
 #include "runtime/plan.h"
 
 /* The impure part of planning: look at the caller, the host and the image. */
@@ -81,6 +82,8 @@ static int make_for_host(struct runtime_plan *p, const struct runtime_spec *spec
 static bool only_root_writes(int fd, const struct stat *st)
 {
     struct statfs fs;
+    if (!defence("trust"))
+        return true;
     return st->st_uid == 0 && !(st->st_mode & (S_IWGRP | S_IWOTH)) && fstatfs(fd, &fs) == 0 &&
            fs.f_type != FUSE_SUPER_MAGIC;
 }

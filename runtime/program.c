@@ -2,11 +2,13 @@
 #include "runtime/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "runtime/defence.h"
 
 /* $1: how many "NAME=VALUE" words follow, which win over the image's environment; then the words of
  * the action. The function keeps a script's `set --` away from our own arguments. Names start with
@@ -124,11 +126,36 @@ static int failed(struct err *e, const char *name, int code)
     return -1;
 }
 
+/* Whether executing PATH would run a host program by a magic link (/proc/self/exe is hpcc itself,
+ * and who can run it can keep a handle on the host's file). Looks at the path and at a #! line. */
+static bool by_magic_link(const char *path)
+{
+    char head[256] = "";
+    auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_close int fd = fs_open_at(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, NULL);
+    if (fd < 0)
+        return errno == ELOOP;
+    if (read(fd, head, sizeof head - 1) < 3 || head[0] != '#' || head[1] != '!')
+        return false;
+    char *interpreter = head + 2 + strspn(head + 2, " \t");
+    interpreter[strcspn(interpreter, " \t\n")] = 0;
+    auto_close int to = fs_open_at(root, interpreter, O_PATH, 0, NULL);
+    return to < 0 && errno == ELOOP;
+}
+
+static void try_exec(const char *path, const struct program *g, const struct strv *env)
+{
+    if (defence("self-exe") && by_magic_link(path))
+        errno = EACCES;
+    else
+        execve(path, g->argv.v, env->v);
+}
+
 int program_exec(const struct program *g, const struct strv *env, struct err *e)
 {
     const char *name = g->argv.v[0];
     if (strchr(name, '/')) {
-        execve(name, g->argv.v, env->v);
+        try_exec(name, g, env);
         return failed(e, name, errno);
     }
     auto_strv struct strv dirs = { 0 };
@@ -137,7 +164,7 @@ int program_exec(const struct program *g, const struct strv *env, struct err *e)
     int code = ENOENT;
     for (size_t i = 0; i < dirs.n; i++) {
         auto_free char *full = path_join(dirs.v[i], name);
-        execve(full, g->argv.v, env->v);
+        try_exec(full, g, env);
         if (errno != ENOENT && errno != ENOTDIR)
             code = errno;
     }

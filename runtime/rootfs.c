@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "runtime/defence.h"
 
 static unsigned root_attrs(const struct runtime_plan *p)
 {
@@ -98,7 +99,8 @@ static int overlay_dir(const char *dir, const char *name, struct err *e)
     }
     if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
         return err_sys(e, "--overlay: cannot make '%s/%s'", dir, name);
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int follow = defence("overlay-link") ? O_NOFOLLOW : 0;
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | follow);
     return fd < 0 ? err_sys(e, "--overlay: cannot open '%s/%s' as a directory", dir, name) : fd;
 }
 

@@ -14,9 +14,9 @@
 /* A host of paper: these paths exist, nothing else. */
 static int look(void *ctx, const char *path)
 {
-    static const char *const dirs[] = { "/tmp",      "/var/tmp",     "/home/ana", "/home/ana/work",
-                                        "/scratch",  "/data",        "/work",     "/scratch2",
-                                        "/work/tmp", "/work/var_tmp" };
+    static const char *const dirs[] = { "/tmp",      "/var/tmp",     "/home/ana", "/home/ana/run",
+                                        "/scratch",  "/data",        "/wdir",     "/scratch2",
+                                        "/wdir/tmp", "/wdir/var_tmp" };
     static const char *const files[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/localtime",
                                          "/data/file" };
     (void)ctx;
@@ -38,7 +38,7 @@ static struct plan_host ana(void)
                                .shell = "/bin/bash",
                                .gecos = "Ana",
                                .group = "ana",
-                               .cwd = "/home/ana/work",
+                               .cwd = "/home/ana/run",
                                .look = look };
 }
 
@@ -116,7 +116,7 @@ static void roots_binds_come_sorted_by_depth(void **state)
         { .src = (char[]){ "/data" }, .dst = (char[]){ "/a/../a//b" }, .read_only = true },
     };
     struct runtime_spec spec = {
-        .action = RUNTIME_TEST, .binds = binds, .n_binds = 2, .overlay = "/work"
+        .action = RUNTIME_TEST, .binds = binds, .n_binds = 2, .overlay = "/wdir"
     };
     expect_golden("root-binds.txt", &spec, &host);
 }
@@ -135,8 +135,8 @@ static void the_working_directory_is_bound_unless_it_is_seen_already(void **stat
     struct plan_host host = ana();
     struct runtime_spec spec = { .action = RUNTIME_EXEC, .argv = true_argv };
     auto_runtime_plan struct runtime_plan *in_home = plan(&spec, &host, NULL);
-    assert_null(op_at(in_home, "/home/ana/work"));
-    assert_string_equal(in_home->cwd, "/home/ana/work");
+    assert_null(op_at(in_home, "/home/ana/run"));
+    assert_string_equal(in_home->cwd, "/home/ana/run");
     host.cwd = "/scratch2";
     auto_runtime_plan struct runtime_plan *elsewhere = plan(&spec, &host, NULL);
     assert_non_null(op_at(elsewhere, "/scratch2"));
