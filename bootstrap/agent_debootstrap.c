@@ -218,6 +218,8 @@ static int fill(const struct agent_input *in, int rootfs_fd, struct agent_result
     auto_err struct err why = { 0 };
     bool prefetched = false;
     if (deb_prefetch(in, &p, &r, rootfs_fd, &prefetched, &why) < 0) {
+        if (why.sys == ENOSPC)
+            return deb_talk_disk_full(&p, e);
         value_blame(in, why.code == ERR_INPUT ? "include" : "mirrorurl", &why);
         return err_move(e, &why);
     }

@@ -225,13 +225,16 @@ static int explain_signature(const struct deb_talk *t, struct err *e)
     return err_set(e, ERR_STEP, "debootstrap refused the mirror: %s", text);
 }
 
+int deb_talk_disk_full(const struct deb_plan *p, struct err *e)
+{
+    err_set(e, ERR_STEP, "the disk is full: there is no room for the packages of '%s'", p->suite);
+    return err_hint(e, "free some space, or name another place with --tmpdir");
+}
+
 int deb_talk_explain(const struct deb_talk *t, const struct deb_plan *p, int status, struct err *e)
 {
-    if (t->disk_full) {
-        err_set(e, ERR_STEP, "the disk is full: there is no room for the packages of '%s'",
-                p->suite);
-        return err_hint(e, "free some space, or name another place with --tmpdir");
-    }
+    if (t->disk_full)
+        return deb_talk_disk_full(p, e);
     if (is_error(t, "LEFTOVERDEBS"))
         return explain_missing(t, p, e);
     if (is_error(t, "COULDNTDL") || is_error(t, "COULDNTDLPKGS") || is_error(t, "NOGETREL") ||

@@ -35,6 +35,9 @@ void deb_talk_end(struct deb_talk *t);
 /* Why debootstrap exited with STATUS, in our words. Returns -1. */
 int deb_talk_explain(const struct deb_talk *t, const struct deb_plan *p, int status, struct err *e);
 
+/* The error for a disk without room. Returns -1. */
+int deb_talk_disk_full(const struct deb_plan *p, struct err *e);
+
 void deb_talk_fini(struct deb_talk *t);
 #define auto_deb_talk cleanup_with(deb_talk_fini)
 

@@ -58,6 +58,15 @@ refuse 3 "missing\.def:3: suite 'bookworm' has no package 'nosuch-package-x'" \
 [ ! -e bad.img ] || fail "an image is there"
 ok "a package that the suite lacks is told by its line"
 
+mkdir small
+mount -t tmpfs -o size=120m,mode=755 tmpfs small
+unmount_small() { umount "$work/small"; }
+cleanup_hooks+=(unmount_small)
+refuse 5 'the disk is full|No space left' "$hpcc" bootstrap --tmpdir "$work/small" full.img python.def
+[ ! -e full.img ] || fail "an image is there"
+[ -z "$(ls -A small)" ] || fail "the stage is left: $(ls -A small)"
+ok "a full disk is told, and the stage goes away"
+
 need_user
 if ! grep -q "^$test_user:" /etc/subuid; then
     echo "# no subuid range: the user's bootstrap is left out"
