@@ -210,13 +210,14 @@ static int list_dir(const struct listing *l, const char *path, uint32_t ino, uns
     return 0;
 }
 
-static int list(struct listing *l, const char *path, bool itself)
+/* WALKED is the path as given, where ".." behind a link is not what the text says. */
+static int list(struct listing *l, const char *path, const char *walked, bool itself)
 {
     struct image_fs_stat fs;
     struct image_stat st;
     uint32_t ino;
     /* As ls: a link to a directory is followed, but not with --long. */
-    int rc = image_read_path(l->reader, path, !l->details && !itself, &ino);
+    int rc = image_read_path(l->reader, walked, !l->details && !itself, &ino);
     if (rc == 0)
         rc = image_read_stat(l->reader, ino, &st);
     if (rc < 0)
@@ -252,8 +253,9 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     };
     if (args_has(args, "json"))
         l.json = json = json_object_new_array();
-    auto_free char *path = path_clean(p.path ? p.path : "/");
-    if (list(&l, path, args_has(args, "directory")) < 0)
+    const char *walked = p.path ? p.path : "/";
+    auto_free char *path = path_clean(walked);
+    if (list(&l, path, walked, args_has(args, "directory")) < 0)
         return err_wrap(e, "image '%s'", p.image);
     if (json) {
         auto_free char *text = json_text(json, 1);

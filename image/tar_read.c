@@ -45,7 +45,7 @@ static int bad_entry(const char *path, const char *why, struct err *e)
 static int archive_failed(struct archive *a, struct err *e)
 {
     const char *why = archive_error_string(a);
-    auto_free char *shown = str_printable(why ? why : "unknown error");
+    auto_free char *shown = str_printable(why ? why : "it is truncated or damaged");
     int sys = archive_errno(a);
     /* What libarchive says of a bad archive carries errno 84 (EILSEQ) or a negative number. */
     bool input = sys <= 0 || sys == EILSEQ || sys == EINVAL || sys == ENOMEM;

@@ -10,6 +10,7 @@ mkdir -p tree/etc tree/usr/bin
 echo 'NAME=demo' > tree/etc/os-release
 ln -s ../../etc/os-release tree/usr/release
 ln -s /etc/os-release tree/abs
+ln -s usr/bin tree/b
 printf '#!/bin/sh\n' > tree/usr/bin/tool
 chmod 4755 tree/usr/bin/tool
 ln tree/usr/bin/tool tree/usr/bin/other
@@ -60,6 +61,7 @@ expect 0 '^os-release$' "$hpcc" ls a.img:/etc
 expect 0 '^/usr/bin/tool$' "$hpcc" ls -R a.img /
 expect 0 '^-rwsr-xr-x +2 .* 2017-07-14T02:40:00Z tool$' "$hpcc" ls -l a.img:/usr/bin
 expect 0 'release -> ../../etc/os-release$' "$hpcc" ls -l a.img:/usr
+expect 0 '^release$' "$hpcc" ls a.img:/b/.. # of where the link leads
 expect 0 '^drwxr-xr-x .*/etc$' "$hpcc" ls -ld a.img:/etc
 "$hpcc" ls -R --json a.img | jq -e 'map(select(.path == "/sparse")) |
     .[0].size_bytes == 41943043 and .[0].disk_bytes < 100000 and .[0].mode == "0644"' > /dev/null || fail "ls --json"
