@@ -34,6 +34,8 @@ struct command {
     const char *help;              /* paragraphs parted by an empty line, wrapped when printed */
     const char *examples;          /* lines shown as they are, or NULL */
     void (*more)(struct str *out); /* adds lists that other tables hold to the help, or NULL */
+    const char *topic;             /* word that `hpcc help` explains besides, or NULL */
+    void (*print_topic)(void);     /* prints it; NULL without a topic */
     const char *verbs;             /* blank-separated words for the first positional, or NULL */
     const struct opt *opts;
     int min_args;

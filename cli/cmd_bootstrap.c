@@ -15,6 +15,7 @@
 #include "build/build.h"
 #include "cli/cache_dir.h"
 #include "cli/cli.h"
+#include "cli/plain.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -132,9 +133,16 @@ static int build(struct cli *cli, const struct args *args, struct build_spec *sp
     auto_json struct json_object *report = NULL;
     if (build_bootstrap(spec, &report, e) < 0)
         return -1;
-    if (report && (args_has(args, "json") || spec->dry_run)) {
+    if (report && args_has(args, "json")) {
         auto_free char *text = json_text(report, 1);
         puts(text);
+        return 0;
+    }
+    if (report && spec->dry_run) {
+        auto_str struct str text = { 0 };
+        json_object_object_del(report, "format"); /* for programs only */
+        plain_add(&text, report, 0);
+        fputs(str_text(&text), stdout);
         return 0;
     }
     return tell(cli, spec, e);
@@ -171,15 +179,27 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     return build(cli, args, &spec, e);
 }
 
-/* What each agent's own table says. */
 static void add_agents(struct str *out)
 {
-    str_add(out, "\nAgents (Bootstrap: NAME) and their header keys (* must be there):\n");
+    str_add(out, "\nAgents ('Bootstrap: NAME'; 'hpcc help agents' tells their header keys):\n");
+    for (const struct agent *const *a = bootstrap_agents; *a; a++)
+        str_addf(out, "  %-12s %s\n", (*a)->name, (*a)->help);
+}
+
+/* What each agent's own table says. */
+static void print_agents(void)
+{
+    puts("What 'Bootstrap: NAME' in a definition may say, and the header keys it understands\n"
+         "(* must be there).");
     for (const struct agent *const *a = bootstrap_agents; *a; a++) {
-        str_addf(out, "  %-14s %s\n", (*a)->name, (*a)->help);
-        for (const struct agent_key *k = (*a)->keys; k && k->name; k++)
-            str_addf(out, "    %c %-10s %s\n", k->kind == AGENT_KEY_REQUIRED ? '*' : ' ', k->name,
-                     k->help);
+        printf("\n%s: %s\n", (*a)->name, (*a)->help);
+        const struct agent *same = NULL;
+        for (const struct agent *const *b = bootstrap_agents; *b != *a; b++)
+            same = (*b)->keys == (*a)->keys && (*b)->keys ? *b : same;
+        if (same)
+            printf("    the keys of %s\n", same->name);
+        for (const struct agent_key *k = same ? NULL : (*a)->keys; k && k->name; k++)
+            printf("  %c %-14s %s\n", k->kind == AGENT_KEY_REQUIRED ? '*' : ' ', k->name, k->help);
     }
 }
 
@@ -194,6 +214,8 @@ const struct command cmd_bootstrap = {
                 "  hpcc bootstrap --fresh --size 4G demo.img examples/debian.def\n",
     .opts = opts,
     .more = add_agents,
+    .topic = "agents",
+    .print_topic = print_agents,
     .min_args = 2,
     .max_args = 2,
     .run = run,

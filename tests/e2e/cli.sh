@@ -25,6 +25,11 @@ sed -nE 's/^COMMAND\(([a-z_]+),.*/\1/p' "$HPCC_SOURCE_DIR/cli/commands.list" | w
 done
 ok "each command explains itself in three ways"
 
+expect 0 '^debootstrap: ' "$hpcc" help agents
+expect 0 '  \* OSVersion ' "$hpcc" help agents
+ok "the agents explain their header keys"
+
+refuse 2 "did you mean 'hpcc create'" "$hpcc" help craete
 refuse 2 "did you mean 'hpcc create'" "$hpcc" craete x.img
 refuse 2 "did you mean '--size'" "$hpcc" create --sise 1G x.img
 refuse 2 "hpcc help" "$hpcc"
