@@ -48,19 +48,22 @@ static int check(struct build *b, struct err *e)
     if (build_read(b->spec->def_path, &b->def, e) < 0)
         return -1;
     if (b->def->ok)
-        sections_check(b->def);
-    for (size_t i = 0; b->def->ok && i < b->def->n_stages; i++) {
+        sections_check(b->def, !b->spec->sections);
+    auto_err struct err host = { 0 };
+    for (size_t i = 0; b->def->ok && !host.code && i < b->def->n_stages; i++) {
         struct agent_input in = agent_input(b, i);
-        auto_err struct err found = { 0 };
-        if (bootstrap_check(&in, b->def, &found) < 0 && b->def->ok)
-            return err_move(e, &found);
+        if (bootstrap_check(&in, b->def, &host) == 0)
+            err_clear(&host);
     }
     if (!b->def->ok) {
         deffile_err(b->def, e);
         return e && e->hint ? -1 : err_hint(e, "hpcc deffile check tells all mistakes");
     }
     tell_warnings(b->def);
-    return target_open(b->spec, &b->target, e);
+    if (target_open(b->spec, &b->target, e) < 0)
+        return -1;
+    bool agent_runs = !b->target.keep || b->def->n_stages > 1;
+    return host.code && agent_runs ? err_move(e, &host) : 0;
 }
 
 static int plan(const struct build *b, struct json_object **report, struct err *e)

@@ -40,7 +40,7 @@ int build_check(const char *def_path, struct deffile **out, struct err *e)
     if (uname(&host) < 0)
         return err_sys(e, "cannot ask for the host's architecture");
     if (def->ok)
-        sections_check(def);
+        sections_check(def, false);
     for (size_t i = 0; def->ok && i < def->n_stages; i++) {
         struct agent_input in = { .def = def, .stage = &def->stages[i], .arch = host.machine };
         in.verify = true;

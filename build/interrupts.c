@@ -6,11 +6,15 @@
 
 int interrupts_catch(struct interrupts *i, struct err *e)
 {
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
     sigset_t mask;
     sigemptyset(&mask);
-    sigaddset(&mask, SIGINT);
-    sigaddset(&mask, SIGTERM);
-    sigaddset(&mask, SIGHUP);
+    for (size_t k = 0; k < ARRAY_LEN(signals); k++) {
+        /* What nohup(1) or the shell made us ignore stays ignored: a blocked signal would not. */
+        struct sigaction now;
+        if (sigaction(signals[k], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            sigaddset(&mask, signals[k]);
+    }
     if (sigprocmask(SIG_BLOCK, &mask, &i->old_mask) < 0)
         return err_sys(e, "cannot watch for signals");
     i->fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -36,8 +36,8 @@ void target_close(struct target *t);
 /* Read DEF_PATH with the keywords of every agent. Findings are no error: look at ok. */
 MUST_CHECK int build_read(const char *def_path, struct deffile **out, struct err *e);
 
-/* Add what the sections say about themselves on paper. */
-void sections_check(struct deffile *def);
+/* Add what the sections say about themselves on paper; HERE: and about a build in this place. */
+void sections_check(struct deffile *def, bool here);
 
 /* ERR_USAGE when NAMES (may be NULL) has a word that is no section. */
 MUST_CHECK int sections_filter_check(const char *const *names, struct err *e);
@@ -106,6 +106,9 @@ struct section_kind {
 
     /* Add findings about sections that cannot be performed. NULL: nothing to say. */
     void (*check)(const struct deffile_stage *stage, struct deffile *def);
+
+    /* The same for what a build in this place lacks. NULL: nothing to say. */
+    void (*check_here)(const struct deffile_stage *stage, struct deffile *def);
 
     /* Perform all sections of this name of b->stage; called only when there is one. */
     int (*perform)(struct build *b, const struct section_kind *kind, struct err *e);

@@ -10,6 +10,8 @@
 /* %files and %appfiles: as `cp -fLr SOURCE ROOT/DESTINATION`, but the destination is resolved
  * inside the root, its parents are made, and what is missing is an error with its line. */
 
+static const char relative_hint[] = "relative names start in the directory in which hpcc is run";
+
 struct files_job {
     struct copy_spec copy;
     const char *base; /* of relative destinations and of missing ones' names: "/" or the app's */
@@ -53,9 +55,7 @@ static int copy_entry(const struct files_job *job, const struct deffile_entry *e
     if (found.n == 0) {
         err_set(e, ERR_INPUT, "there is no '%s'%s", entry->first,
                 from_host ? "" : " in that stage");
-        return from_host && entry->first[0] != '/'
-                   ? err_hint(e, "relative names start at the directory in which hpcc is run")
-                   : -1;
+        return from_host && entry->first[0] != '/' ? err_hint(e, "%s", relative_hint) : -1;
     }
     bool slash = entry->second && str_ends(entry->second, "/");
     for (size_t i = 0; i < found.n; i++) {
@@ -125,8 +125,32 @@ static int perform_appfiles(struct build *b, const struct section_kind *kind, st
     return 0;
 }
 
+/* Sources on the host that are missing already, unless a script of the definition on the host may
+ * make them: told before the base is made. */
+static void check_sources(const struct deffile_stage *stage, struct deffile *def)
+{
+    auto_str struct str scripts = { 0 };
+    bool made_later = section_body(stage, "pre", NULL, &scripts);
+    made_later = section_body(stage, "setup", NULL, &scripts) || made_later;
+    auto_close int host_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < stage->n_sections && !made_later && host_fd >= 0; i++) {
+        const struct deffile_section *s = &stage->sections[i];
+        bool copies = s->rule && s->rule->body == DEFFILE_BODY_FILES && !s->from;
+        for (size_t k = 0; copies && k < s->n_entries; k++) {
+            auto_strv struct strv found = { 0 };
+            auto_free char *pattern = path_absolute(s->entries[k].first, NULL);
+            if (files_glob(host_fd, pattern, &found, NULL) == 0 && found.n)
+                continue;
+            auto_free char *shown = str_printable(s->entries[k].first);
+            deffile_diag_add(def, DEFFILE_ERROR, "missing-source", s->entries[k].line, 1,
+                             shown[0] == '/' ? NULL : relative_hint, "there is no '%s'", shown);
+        }
+    }
+}
+
 const struct section_kind section_files = {
     .name = "files",
+    .check_here = check_sources,
     .perform = perform_files,
 };
 

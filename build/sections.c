@@ -14,12 +14,16 @@ const struct section_kind *const section_kinds[] = {
     NULL
 };
 
-void sections_check(struct deffile *def)
+void sections_check(struct deffile *def, bool here)
 {
-    for (size_t i = 0; i < def->n_stages; i++)
-        for (const struct section_kind *const *k = section_kinds; *k; k++)
+    for (size_t i = 0; i < def->n_stages; i++) {
+        for (const struct section_kind *const *k = section_kinds; *k; k++) {
             if ((*k)->check)
                 (*k)->check(&def->stages[i], def);
+            if (here && (*k)->check_here)
+                (*k)->check_here(&def->stages[i], def);
+        }
+    }
 }
 
 int sections_filter_check(const char *const *names, struct err *e)

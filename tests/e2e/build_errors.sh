@@ -44,7 +44,7 @@ fails 'x.def:3: %setup failed: exit status 1' '%setup' 'false'
 fails 'x.def:3: %pre failed: exit status 4' '%pre' 'exit 4'
 fails 'x.def:3: %test failed: exit status 1' '%test' 'false'
 fails "x.def:2: %post needs '/bin/bash', which the root does not have" '%post -c /bin/bash' 'true'
-fails "x.def:3: there is no 'missing'" '%files' 'missing /opt'
+fails "x.def:5: there is no 'missing'" '%setup' 'true' '%files' 'missing /opt'
 fails "x.def:3: '/dev/null' is neither a file nor a directory" '%files' '/dev/null /opt/'
 fails 'its end is' '%post' 'echo the last words; exit 1'
 grep -q 'the last words' <<< "$out" || fail "the end of the output is not shown"
@@ -89,6 +89,11 @@ def x.def '%pots' 'true'
 refuse 3 "x.def:2: unknown section '%pots'" "$hpcc" bootstrap old.img x.def
 def x.def '%arguments' 'a=1'
 refuse 3 "x.def:2: '%arguments' is not supported" "$hpcc" bootstrap old.img x.def
+def x.def '%files' 'ok.def /opt/' 'missing /opt'
+refuse 3 "x.def:4: there is no 'missing'" "$hpcc" bootstrap old.img x.def
+def x.def '%appfiles one' "$work/missing*"
+refuse 3 "x.def:3: there is no '$work/missing" "$hpcc" bootstrap old.img x.def
+expect 0 ok "$hpcc" deffile check x.def
 refuse 1 'cannot open definition' "$hpcc" bootstrap old.img nosuch.def
 refuse 3 'is a directory' "$hpcc" bootstrap old.img .
 untouched

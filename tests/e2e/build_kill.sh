@@ -101,6 +101,15 @@ for signal in TERM HUP; do
 done
 ok "SIGTERM and SIGHUP clean up before hpcc ends"
 
+sed 's/i=0/i=0; sleep 0.5/' ../x.def > ../slow.def
+(trap '' HUP && exec "$hpcc" bootstrap -q --fresh old.img ../slow.def) > /dev/null 2>&1 &
+pid=$!
+at_work old.img
+kill -HUP $pid
+wait $pid || fail "a SIGHUP that was ignored ended the build"
+sum=$(sha256sum < old.img)
+ok "nohup works"
+
 "$hpcc" bootstrap -q --fresh old.img ../long.def > /dev/null 2>&1 &
 pid=$!
 at_work old.img
