@@ -53,7 +53,9 @@ int deb_jail_init(struct deb_jail *j, int rootfs_fd, struct err *e)
     ssize_t n = readlink(link, j->target, sizeof j->target - 1);
     j->target[n > 0 ? n : 0] = 0;
     j->source[0] = 0;
-    if (n <= 0 || !is_safe(j->target) || !names(j->target, rootfs_fd)) {
+    if (n <= 0 || !names(j->target, rootfs_fd))
+        return err_set(e, ERR_FAILED, "the directory of the root has no name any more");
+    if (!is_safe(j->target)) {
         struct stat st;
         size_t i = 0;
         while (i < ARRAY_LEN(stands_in) && (lstat(stands_in[i], &st) < 0 || !S_ISDIR(st.st_mode)))
@@ -62,8 +64,9 @@ int deb_jail_init(struct deb_jail *j, int rootfs_fd, struct err *e)
             return err_set(e, ERR_FAILED,
                            "the directory of the root has a name that debootstrap "
                            "cannot handle; choose another with --tmpdir");
+        /* By its path: a descriptor from before the namespace cannot be bound inside it. */
+        memcpy(j->source, j->target, sizeof j->source);
         snprintf(j->target, sizeof j->target, "%s", stands_in[i]);
-        snprintf(j->source, sizeof j->source, "%s", link);
     }
     snprintf(j->dev, sizeof j->dev, "%s/dev", j->target);
     snprintf(j->pts, sizeof j->pts, "%s/pts", j->dev);

@@ -15,7 +15,7 @@
 
 struct deb_jail {
     char target[4096];  /* path of the root for debootstrap; a safe one */
-    char source[64];    /* "/proc/self/fd/N" when it must be bound to TARGET; else "" */
+    char source[4096];  /* its real path when it must be bound to TARGET; else "" */
     char dev[4096 + 8]; /* TARGET/dev */
     char nodes[DEB_JAIL_DEVICES][4096 + 24];
     char pts[4096 + 24], shm[4096 + 24];
