@@ -12,7 +12,17 @@ tell() { # WHERE: turns diff's output into findings
     sed -nE "s|^< |$1: no such thing: |p; s|^> |$1: missing: |p"
 }
 
+# Every library that CMake wants stands in the README with its reason, its package in the list.
+libraries() {
+    local module package
+    sed -nE 's/^ *need\([A-Z0-9]+ ([a-z0-9_.-]+) ([a-z0-9-]+)\)$/\1 \2/p' CMakeLists.txt | while read -r module package; do
+        grep -qE "^\|.*\b(lib)?${module%%-[0-9]*}\b.*\|.*\|" README.md || echo "README.md: missing library: $module"
+        grep -q "^$package #" tests/packages.txt || echo "tests/packages.txt: missing: $package"
+    done
+}
+
 check() {
+    if [ -f CMakeLists.txt ]; then libraries; fi
     if [ -f cli/commands.list ]; then
         diff <(grep '^| `hpcc ' README.md) <(commands) | tell README.md || true
     fi
@@ -34,6 +44,7 @@ sample() {
 bad_command() { sample hepl 3; }
 bad_code() { sample help 4; }
 bad_page() { sample help 3 && sed -i 's/3/5/' cli/hpcc.1.scd; }
+bad_library() { sample help 3 && echo '    need(FOO foo-1.0 libfoo-dev)' > CMakeLists.txt && mkdir tests && touch tests/packages.txt; }
 good() { sample help 3; }
 
 lint_main

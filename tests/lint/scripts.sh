@@ -11,7 +11,7 @@ check() {
         case $(head -c 64 "$file" | tr -d '\0' | head -n 1) in
         '#!/bin/sh'* | '#!/bin/bash'* | '#!/usr/bin/env bash'*) echo "$file" ;;
         esac
-    done | xargs -r shellcheck -x -e SC2317 -f gcc 2>&1 || true
+    done | xargs -r -n 6 -P 2 shellcheck -x -e SC2317 -f gcc 2>&1 || true
 }
 
 # shellcheck disable=SC2016
