@@ -40,10 +40,6 @@ PY
     fi
 }
 
-try "a name's length against its entry" reader_dir.c \
-    'name_len > NAME_MAX_BYTES || name_len + ENTRY_HEAD > rec_len' 'name_len > NAME_MAX_BYTES'
-try "an entry's length against its block" reader_dir.c \
-    'rec_len < ENTRY_MIN || rec_len % 4 != 0 || rec_len > left' 'rec_len < ENTRY_MIN'
 try "a fast link's length" reader_data.c 'if (size >= sizeof inode.block)' 'if (size > 9999)'
 try "a slow link's length" reader_inode.c 'st->size == 0 || st->size > READER_MAX_LINK' 'st->size == 0'
 try "an attribute's value" reader_xattr.c 'value_at > a->len || value_len > a->len - value_at' 'value_at > 99999'
