@@ -109,18 +109,31 @@ static int take_xattrs(struct reading *r, struct archive_entry *entry, struct so
     return tar_acl_take(entry, n, e);
 }
 
+/* libarchive takes the fraction of "-1.25" for one that counts forwards. (Of "-0.25" it loses the
+ * sign, which nobody can give back.) */
+static void take_time(int64_t seconds, long nsec, int64_t *out, uint32_t *out_nsec)
+{
+    bool back = seconds < 0 && nsec > 0;
+    *out = back ? seconds - 1 : seconds;
+    *out_nsec = (uint32_t)(back ? 1000000000 - nsec : nsec);
+}
+
 static int take_times(struct archive_entry *entry, struct source_node *n, const char *path,
                       struct err *e)
 {
-    n->mtime = archive_entry_mtime(entry);
-    n->atime = archive_entry_atime_is_set(entry) ? archive_entry_atime(entry) : n->mtime;
-    n->mtime_nsec = (uint32_t)archive_entry_mtime_nsec(entry) % 1000000000u;
-    n->atime_nsec = archive_entry_atime_is_set(entry)
-                        ? (uint32_t)archive_entry_atime_nsec(entry) % 1000000000u
-                        : n->mtime_nsec;
-    n->ctime_nsec = n->mtime_nsec;
+    int64_t mtime = archive_entry_mtime(entry), atime = archive_entry_atime(entry);
+    if (!archive_entry_atime_is_set(entry))
+        atime = mtime;
+    if (mtime < TIME_MIN || mtime > TIME_MAX || atime < TIME_MIN || atime > TIME_MAX)
+        return bad_entry(path, "has a time that no image can hold", e);
+    take_time(mtime, archive_entry_mtime_nsec(entry) % 1000000000, &n->mtime, &n->mtime_nsec);
+    n->atime = n->mtime;
+    n->atime_nsec = n->mtime_nsec;
+    if (archive_entry_atime_is_set(entry))
+        take_time(atime, archive_entry_atime_nsec(entry) % 1000000000, &n->atime, &n->atime_nsec);
     n->ctime = n->mtime; /* of the file in the archive; ours begins with the image */
-    if (n->mtime < TIME_MIN || n->mtime > TIME_MAX || n->atime < TIME_MIN || n->atime > TIME_MAX)
+    n->ctime_nsec = n->mtime_nsec;
+    if (n->mtime < TIME_MIN || n->atime < TIME_MIN)
         return bad_entry(path, "has a time that no image can hold", e);
     return 0;
 }
