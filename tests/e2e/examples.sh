@@ -19,7 +19,7 @@ done
 ok "$n examples are understood without a warning"
 
 if [ -x /usr/sbin/debootstrap ]; then
-    expect 0 '' "$hpcc" -q bootstrap --dry-run d.img "$HPCC_SOURCE_DIR/examples/debian.def"
+    expect 0 '' "$hpcc" -q bootstrap --dry-run --json d.img "$HPCC_SOURCE_DIR/examples/debian.def"
     jq -e '.stages[0].base | .suite == "bookworm" and .verified and (.command | index("--force-check-gpg"))' \
         <<< "$out" > /dev/null || fail "the plan does not tell what debootstrap will do"
     [ ! -e d.img ] || fail "--dry-run made an image"
