@@ -29,8 +29,17 @@ static void every_agent_has_a_help_and_lower_case_names(void **state)
         for (const char *c = (*a)->name; *c; c++)
             assert_true(islower((unsigned char)*c) || isdigit((unsigned char)*c));
         for (const struct agent_key *k = (*a)->keys; k && k->name; k++)
-            assert_true(agent_key_known(*a, k->name));
+            assert_true(strchr(k->name, '<') || agent_key_known(*a, k->name));
     }
+}
+
+static void numbered_keys_match_with_their_number(void **state)
+{
+    (void)state;
+    const struct agent *yum = bootstrap_agent_find("yum", NULL);
+    assert_true(agent_key_known(yum, "otherurl0"));
+    assert_true(agent_key_known(yum, "otherurl9"));
+    assert_false(agent_key_known(yum, "otherurlx"));
 }
 
 static void agents_are_found_in_any_case(void **state)
@@ -117,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_agent_has_a_help_and_lower_case_names),
+        cmocka_unit_test(numbered_keys_match_with_their_number),
         cmocka_unit_test(agents_are_found_in_any_case),
         cmocka_unit_test(unknown_agent_is_told_with_the_nearest),
         cmocka_unit_test(missing_agent_and_headers_are_told),

@@ -116,7 +116,7 @@ Bootstrap: busybox
 %test
     exit 3
 DEF
-wrong 5 'bad.def:3:.*nosuchfile' 'a missing file is named' << 'DEF'
+wrong 3 'bad.def:3:.*nosuchfile' 'a missing file is named' << 'DEF'
 Bootstrap: busybox
 %files
     nosuchfile /opt/
