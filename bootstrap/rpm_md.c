@@ -1,74 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bootstrap/rpm_md.h"
 
-#include <fcntl.h>
 #include <solv/chksum.h>
 #include <solv/repo_rpmmd.h>
-#include <solv/solv_xfopen.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/path.h"
 
 #define OPEN_MAX_BYTES (2ull << 30) /* of unpacked metadata whose size is not announced */
 
-/* ── bounded streams: a small file may unpack to terabytes ──────────────────────────────────────*/
-
-struct bounded {
-    FILE *inner;
-    uint64_t left;
-    bool *too_long;
-};
-
-static ssize_t bounded_read(void *ctx, char *buf, size_t size)
-{
-    struct bounded *b = ctx;
-    size_t n = fread(buf, 1, size, b->inner);
-    if (n > b->left) {
-        *b->too_long = true;
-        return -1;
-    }
-    b->left -= n;
-    return n == 0 && ferror(b->inner) ? -1 : (ssize_t)n;
-}
-
-static int bounded_close(void *ctx)
-{
-    struct bounded *b = ctx;
-    fclose(b->inner);
-    free(b);
-    return 0;
-}
-
-FILE *yum_md_stream(const struct yum_md *md, int fd, uint64_t limit, bool *too_long, struct err *e)
-{
-    auto_free char *name = path_base(md->path);
-    *too_long = false;
-    auto_close int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (copy < 0 || lseek(copy, 0, SEEK_SET) < 0) {
-        err_sys(e, "cannot read '%s'", name);
-        return NULL;
-    }
-    FILE *inner = solv_xfopen_fd(name, copy, "r");
-    if (!inner) {
-        err_set(e, ERR_HOST, "'%s' is compressed in a way that libsolv here cannot read", name);
-        return NULL;
-    }
-    steal_fd(&copy);
-    struct bounded *b = mem_zero(1, sizeof *b);
-    *b = (struct bounded){ .inner = inner, .left = limit, .too_long = too_long };
-    FILE *outer = fopencookie(
-        b, "r", (cookie_io_functions_t){ .read = bounded_read, .close = bounded_close });
-    if (!outer) {
-        bounded_close(b);
-        err_sys(e, "cannot read '%s'", name);
-        return NULL;
-    }
-    setvbuf(outer, NULL, _IOFBF, 1 << 16);
-    return outer;
-}
+/* ── primary ────────────────────────────────────────────────────────────────────────────────────
+ */
 
 int yum_md_fetch(const struct fetch *f, const struct yum_repo *r, const struct yum_md *md,
                  struct err *e)
@@ -95,8 +39,6 @@ static uint64_t open_limit(const struct yum_md *md)
                                                                        : OPEN_MAX_BYTES;
 }
 
-/* ── primary ────────────────────────────────────────────────────────────────────────────────────*/
-
 static int parse_primary(struct yum_pool *p, struct yum_repo *r, struct err *e)
 {
     const struct yum_md *md = yum_repo_md(r, "primary");
@@ -104,7 +46,8 @@ static int parse_primary(struct yum_pool *p, struct yum_repo *r, struct err *e)
     if (fd < 0)
         return -1;
     bool too_long = false;
-    auto_file FILE *f = yum_md_stream(md, fd, open_limit(md), &too_long, e);
+    auto_file FILE *f =
+        yum_md_stream(md, fd, &(struct yum_stream){ open_limit(md), true, &too_long }, e);
     if (!f)
         return -1;
     int rc = repo_add_rpmmd(r->repo, f, NULL, 0);
@@ -230,7 +173,8 @@ static int add_repo_paths(struct yum_pool *p, struct yum_repo *r, struct yum_pat
     if (fd < 0)
         return -1;
     bool too_long = false;
-    auto_file FILE *f = yum_md_stream(md, fd, open_limit(md), &too_long, e);
+    auto_file FILE *f =
+        yum_md_stream(md, fd, &(struct yum_stream){ open_limit(md), false, &too_long }, e);
     if (!f)
         return -1;
     struct adding a = { .repo = r->repo, .ids = ids };

@@ -29,9 +29,16 @@ MUST_CHECK int yum_pool_add_paths(struct yum_pool *p, Queue *wanted, struct err 
 /* The key under which a repository (SOLVID_META) lists the paths looked up so far. */
 Id yum_pool_paths_key(const struct yum_pool *p);
 
-/* A file of metadata as a stream of its uncompressed bytes, at most LIMIT of them: what is longer
- * ends early and sets *TOO_LONG. FD is not used up. */
-MUST_CHECK FILE *yum_md_stream(const struct yum_md *md, int fd, uint64_t limit, bool *too_long,
+/* How a file of metadata is read. */
+struct yum_stream {
+    uint64_t limit_bytes; /* what is longer unpacked ends early and sets *too_long */
+    bool brief;           /* leave the texts of <description> out: half of primary.xml, of no use */
+    bool *too_long;
+};
+
+/* A file of metadata as a stream of its uncompressed bytes. FD is not used up; HOW's too_long must
+ * outlive the stream. */
+MUST_CHECK FILE *yum_md_stream(const struct yum_md *md, int fd, const struct yum_stream *how,
                                struct err *e);
 
 /* Fetch one file of metadata. Returns a verified descriptor. */

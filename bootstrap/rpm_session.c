@@ -141,6 +141,11 @@ int yum_session_open(const struct agent_input *in, const struct yum_family *fami
 void yum_session_close(struct yum_session *s)
 {
     yum_transaction_free(&s->trans);
+    if (s->pool.pool && s->pool.pool->considered) { /* pool_free leaves it behind */
+        map_free(s->pool.pool->considered);
+        free(s->pool.pool->considered);
+        s->pool.pool->considered = NULL;
+    }
     if (s->pool.pool)
         pool_free(s->pool.pool);
     for (size_t i = 0; i < s->pool.n_repos; i++)

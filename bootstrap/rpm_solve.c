@@ -160,11 +160,26 @@ static const char *nearest_name(struct yum_pool *p, const char *word)
     return str_nearest(word, names);
 }
 
+/* Whether a package called WORD is there, but not to be seen. */
+static bool is_hidden(Pool *pool, const char *word)
+{
+    Id name = pool_str2id(pool, word, 0);
+    for (Id id = 2; name && id < pool->nsolvables; id++)
+        if (pool->solvables[id].repo && pool->solvables[id].name == name &&
+            pool_disabled_solvable(pool, &pool->solvables[id]))
+            return true;
+    return false;
+}
+
 static int not_found(struct yum_pool *p, const char *word, struct err *e)
 {
     auto_free char *repos = yum_repos_text(p);
     const char *like = nearest_name(p, word);
+    bool hidden = is_hidden(p->pool, word);
     err_set(e, ERR_INPUT, "no package is called or provides '%s' in: %s", word, repos);
+    if (hidden)
+        return err_hint(
+            e, "it is excluded, or in a module stream that is not enabled: see 'Modules:'");
     return like ? err_hint(e, "did you mean '%s'?", like)
                 : err_hint(e, "is a repository missing? name it with 'OtherURL1:'");
 }
@@ -191,6 +206,24 @@ static int add_job(struct yum_pool *p, const char *word, Queue *jobs, struct err
     return found ? 0 : not_found(p, word, e);
 }
 
+/* Groups name packages of other architectures and editions: those that nobody has are left out. */
+static int add_group(struct yum_pool *p, const char *group, struct strv *out, struct err *e)
+{
+    auto_strv struct strv names = { 0 };
+    if (yum_group_names(p, group, &names, e) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n; i++) {
+        Queue selection;
+        queue_init(&selection);
+        if (select_word(p->pool, names.v[i], &selection))
+            strv_add(out, names.v[i]);
+        else
+            log_verbose("group '@%s': nobody has '%s'", group, names.v[i]);
+        queue_free(&selection);
+    }
+    return 0;
+}
+
 /* The words asked for with every @group replaced by its packages. */
 static int flatten(const struct yum_spec *spec, struct yum_pool *p, struct strv *out, struct err *e)
 {
@@ -198,7 +231,7 @@ static int flatten(const struct yum_spec *spec, struct yum_pool *p, struct strv 
         const char *word = spec->install.v[i];
         if (word[0] != '@')
             strv_add(out, word);
-        else if (yum_group_names(p, word + 1, out, e) < 0)
+        else if (add_group(p, word + 1, out, e) < 0)
             return -1;
     }
     return 0;

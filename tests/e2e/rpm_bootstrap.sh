@@ -59,7 +59,7 @@ ok "a broken transfer is resumed, and given up at last"
 
 hash=$(sha256sum "$repo/7/os/x86_64/repodata/repomd.xml" | cut -d' ' -f1)
 {
-    echo '<?xml version="1.0"?><metalink version="3.0" xmlns="http://www.metalinker.org/"><files><file name="repomd.xml">'
+    echo '<?xml version="1.0"?><metalink version="3.0"><files><file name="repomd.xml">'
     echo "<verification><hash type=\"sha256\">$hash</hash></verification><resources>"
     echo "<url protocol=\"http\" preference=\"100\">$http/nowhere/repodata/repomd.xml</url>"
     echo "<url protocol=\"http\" preference=\"99\">$http/t/good/repodata/repomd.xml</url>"
@@ -83,6 +83,12 @@ expect 0 't-data' "$hpcc" bootstrap --dry-run f.img f.def
 echo 'Recommends: yes' >> f.def
 expect 0 '"t-weak"' "$hpcc" bootstrap --dry-run f.img f.def
 ok "updates win, file requirements of filelists hold, weak dependencies come when asked for"
+
+definition OSVersion 7 MirrorURL "file://$os" OtherURL1 "file://$repo/bad/modules" Key "$good_key" Include '@core t-modular' Modules tmod:1 > g.def
+expect 0 '"t-modular"' "$hpcc" bootstrap --dry-run g.img g.def
+grep -q '"less"' <<< "$out" || fail "@core brought no 'less'"
+! grep -q '"vim-tiny"' <<< "$out" || fail "@core brought an optional package"
+ok "groups and module streams are known"
 
 expect 0 'zypper' "$hpcc" bootstrap --dry-run z.img <(definition OSVersion 7 MirrorURL "file://$os" Key "$good_key" | sed 's/yum/zypper/')
 ok "the zypper agent asks for aaa_base"

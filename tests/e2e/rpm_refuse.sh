@@ -72,7 +72,8 @@ wrong 'rpmlib\(FutureFeature\)' "$bad/missing-dep" t-needs-rpmlib
 wrong '/usr/share/t/clash.*conflicts' "$bad/fileclash" 't-clash-1 t-clash-2'
 wrong 'a scriptlet failed: t-fail-pre %pre' "$bad/fail" t-fail-pre
 wrong 'a scriptlet failed: t-fail-pretrans %pretrans' "$bad/fail" t-fail-pretrans
-wrong 'modul' "$bad/modules" t-modular
+wrong 'module stream that is not enabled' "$bad/modules" t-modular
+wrong "module 'tmod' has no stream '9'" "$bad/modules" t-modular Modules tmod:9
 # the definition itself
 wrong 'bad.def:5: .*no package name' "$base" 'a;b'
 wrong 'bad.def:5: .*no package name' "$base" '--nogpgcheck'
