@@ -11,8 +11,7 @@
 
 #define OPEN_MAX_BYTES (2ull << 30) /* of unpacked metadata whose size is not announced */
 
-/* ── primary ────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── primary ────────────────────────────────────────────────────────────────────────────────────*/
 
 int yum_md_fetch(const struct fetch *f, const struct yum_repo *r, const struct yum_md *md,
                  struct err *e)
