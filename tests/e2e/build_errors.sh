@@ -140,7 +140,8 @@ expect 0 '' "$hpcc" bootstrap small.img big.def
 expect 0 '' e2fsck -fn small.img
 ok "an image too small grows, or fails with --no-grow"
 
-expect 0 '"agent":"busybox"' "$hpcc" bootstrap --dry-run dry.img ok.def
+expect 0 'agent: busybox' "$hpcc" bootstrap --dry-run dry.img ok.def
+expect 0 '"agent":"busybox"' "$hpcc" bootstrap --dry-run --json dry.img ok.def
 [ ! -e dry.img ] || fail "--dry-run made an image"
 expect 0 '"disk_bytes"' "$hpcc" bootstrap -q --json json.img ok.def
 "$hpcc" bootstrap -q --json json.img ok.def | jq -e '.kept and (.steps | length) == 3' > /dev/null || fail "report"
