@@ -120,7 +120,9 @@ static int tell(const struct cli *cli, const struct build_spec *spec, struct err
     if (fd < 0)
         return -1;
     auto_free char *name = str_printable(spec->image_path);
-    auto_free char *quoted = str_shell_quote(name);
+    bool plain = name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789._/+-")] == '\0';
+    auto_free char *quoted = plain ? mem_strdup(name) : str_shell_quote(name);
     auto_free char *size = str_human_size(info.file_bytes);
     auto_free char *disk = str_human_size(info.disk_bytes);
     printf("built '%s': %s, of which %s on disk\n", name, size, disk);
