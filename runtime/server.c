@@ -120,6 +120,9 @@ NORETURN static void server_main(const struct runtime_plan *p, int sock)
 int server_start(const struct runtime_plan *p, struct server *s, struct err *e)
 {
     int pair[2];
+    /* The lock belongs to the open file, which the server keeps as long as the mount lives. */
+    if (image_lock(p->image_fd, p->image_path, IMAGE_LOCK_READ, e) < 0)
+        return -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, "cannot start the image server");
     pid_t middle = fork();

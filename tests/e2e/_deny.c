@@ -21,7 +21,9 @@ static const struct {
     { "fsopen", SYS_fsopen },         { "fsconfig", SYS_fsconfig },
     { "fsmount", SYS_fsmount },       { "close_range", SYS_close_range },
     { "pidfd_open", SYS_pidfd_open }, { "unshare", SYS_unshare },
-    { "clone3", SYS_clone3 },
+    { "clone3", SYS_clone3 },         { "capset", SYS_capset },
+    { "pivot_root", SYS_pivot_root }, { "setresuid", SYS_setresuid },
+    { "prctl", SYS_prctl },           { "umount2", SYS_umount2 },
 };
 
 int main(int argc, char **argv)

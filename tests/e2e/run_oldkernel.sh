@@ -51,6 +51,17 @@ both runs
 missing=(openat2 open_tree move_mount mount_setattr fsopen fsconfig fsmount close_range pidfd_open)
 both runs
 
+# Whatever step of giving up power fails: the program is not started.
+fails() {
+    local call
+    for call in capset pivot_root umount2 prctl; do
+        refuse 125 '' me ./deny $eperm $call -- "$hpcc" exec root sh -c 'echo started'
+        if grep -q started <<< "$out"; then fail "$who: started although $call failed"; fi
+    done
+    ok "$who: P12: a failing step stops the run"
+}
+both fails
+
 refused() {
     who=user
     refuse 125 "user namespace" me ./deny $eperm unshare -- "$hpcc" exec a.img true

@@ -162,6 +162,11 @@ if [ "$(id -u)" = 0 ]; then
     sleep 0.5
     refuse 125 'w.img' "$hpcc" exec -w w.img true
     wait
+    as_user "$hpcc" exec w.img sleep 2 &
+    sleep 0.7
+    refuse 125 'w.img' "$hpcc" exec -w w.img true
+    wait
+    expect 0 '' "$hpcc" exec -w w.img true
     who=user
     refuse 125 'writable-tmpfs' me "$hpcc" exec -w w.img true
     ok "--writable: root's images only, one writer and no reader"
