@@ -191,24 +191,27 @@ static int probe_file(int fd, const char *path, struct image_info *out, struct e
     return explain(&h, path, e);
 }
 
+static int check_kind(const struct stat *st, const char *path, struct err *e)
+{
+    if (S_ISDIR(st->st_mode) || S_ISREG(st->st_mode))
+        return 0;
+    err_set(e, ERR_INPUT, "'%s' is neither a regular file nor a directory", path);
+    return err_hint(e, "name an image file or a sandbox directory");
+}
+
 int image_probe(int fd, const char *path, struct image_info *out, struct err *e)
 {
     struct image_info info = { 0 };
     struct stat st;
     if (fstat(fd, &st) < 0)
         return err_sys(e, "cannot examine '%s'", path);
+    if (check_kind(&st, path, e) < 0)
+        return -1;
     info.file_bytes = (uint64_t)st.st_size;
     info.disk_bytes = (uint64_t)st.st_blocks * 512;
-    if (S_ISDIR(st.st_mode)) {
+    if (S_ISDIR(st.st_mode))
         info.kind = IMAGE_DIR;
-        *out = info;
-        return 0;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        err_set(e, ERR_INPUT, "'%s' is neither a regular file nor a directory", path);
-        return err_hint(e, "name an image file or a sandbox directory");
-    }
-    if (probe_file(fd, path, &info, e) < 0)
+    else if (probe_file(fd, path, &info, e) < 0)
         return -1;
     *out = info;
     return 0;
@@ -216,11 +219,16 @@ int image_probe(int fd, const char *path, struct image_info *out, struct err *e)
 
 int image_open(const char *path, struct image_info *out, struct err *e)
 {
-    /* O_NONBLOCK: a FIFO must not block us, and a tape or serial line must not act on the open. */
+    /* Opening some devices already does something (rewinds, arms a watchdog): look first. Who swaps
+     * the name in between is met by O_NONBLOCK and by the check of what was opened. */
+    struct stat st;
+    if (stat(path, &st) == 0 && check_kind(&st, path, e) < 0)
+        return -1;
     auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
+        int code = errno;
         err_sys(e, "cannot open image '%s'", path);
-        return errno == ENOENT ? err_code_set(e, ERR_INPUT) : -1;
+        return code == ENOENT ? err_code_set(e, ERR_INPUT) : -1;
     }
     if (image_probe(fd, path, out, e) < 0)
         return -1;
