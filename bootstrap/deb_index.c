@@ -59,7 +59,9 @@ static struct deb_field *wanted(struct deb_package *p, const char *line, size_t 
 static void take_size(struct deb_package *p, const char *line, size_t len)
 {
     char digits[24];
-    size_t skip = 5 + strspn(line + 5, " ");
+    size_t skip = 5;
+    while (skip < len && line[skip] == ' ') /* strspn would look beyond the line */
+        skip++;
     if (len > skip && len - skip < sizeof digits) {
         memcpy(digits, line + skip, len - skip);
         digits[len - skip] = 0;
