@@ -92,7 +92,7 @@ static void packed_trees_are_what_they_were(void **state)
 
 int main(int argc, char **argv)
 {
-    static struct campaign c = { .n_trees = 25, .first_seed = 1 };
+    static struct campaign c = { .n_trees = 12, .first_seed = 1 };
     if (argc > 1)
         c.n_trees = (unsigned)strtoul(argv[1], NULL, 10);
     if (argc > 2)
