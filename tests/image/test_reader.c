@@ -162,6 +162,50 @@ static void a_directory_can_be_read_in_pieces_from_any_cookie(void **state)
     assert_int_equal(image_read_dir(r, many + 1, 0, three_entries, &p), -ENOTDIR);
 }
 
+/* I19: the index of a hashed directory is not looked at, so it may say what it likes. */
+static void a_hashed_directory_is_read_whatever_its_index_says(void **state)
+{
+    (void)state;
+    auto_case_dir char *dir = case_dir_new();
+    auto_free char *tree = case_tree_new(dir);
+    const char *const words[] = { "-t", "ext3", "-b", "1024", NULL };
+    auto_free char *path = case_image_new(dir, tree, words, "48M");
+    int status = 0;
+    const char *const argv[] = { "e2fsck", "-fyD", path, NULL };
+    const struct proc_spec spec = {
+        .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1
+    };
+    assert_int_equal(proc_run(&spec, &status, NULL), 0);
+    assert_true(status <= 1);
+    auto_close int fd = open(path, O_RDWR | O_CLOEXEC);
+    uint32_t many, ino, block, flags;
+    {
+        auto_image_reader struct image_reader *r = case_reader_open(fd, 0);
+        assert_int_equal(image_read_path(r, "many", false, &many), 0);
+    }
+    uint32_t table, n;
+    uint16_t inode_bytes;
+    assert_int_equal(pread(fd, &n, 4, 1024 + 40), 4); /* inodes of a group */
+    assert_int_equal(pread(fd, &table, 4, 2048 + (many - 1) / n * 32 + 8), 4);
+    assert_int_equal(pread(fd, &inode_bytes, 2, 1024 + 88), 2);
+    off_t inode = (off_t)table * 1024 + (off_t)((many - 1) % n) * inode_bytes;
+    assert_int_equal(pread(fd, &flags, 4, inode + 32), 4);
+    assert_true(flags & 0x1000); /* it really has one */
+    assert_int_equal(pread(fd, &block, 4, inode + 40), 4);
+    for (unsigned lie = 0; lie < 3; lie++) {
+        uint8_t junk[1000];
+        memset(junk, lie == 0 ? 0 : lie == 1 ? 0xff : 0x01, sizeof junk);
+        assert_int_equal(pwrite(fd, junk, sizeof junk, (off_t)block * 1024 + 24), sizeof junk);
+        auto_image_reader struct image_reader *r = case_reader_open(fd, 0);
+        struct entries x = { .r = r };
+        assert_int_equal(image_read_dir(r, many, 0, add_entry, &x), 0);
+        assert_int_equal(x.names.n, 402);
+        strv_free(&x.names);
+        assert_int_equal(image_read_lookup(r, many, "entry-with-a-name-399", 21, &ino), 0);
+        assert_int_equal(image_read_lookup(r, many, "entry-with-a-name-400", 21, &ino), -ENOENT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +214,7 @@ int main(void)
         cmocka_unit_test(paths_follow_links_inside_the_image_only),
         cmocka_unit_test(holes_and_data_are_found_where_they_are),
         cmocka_unit_test(a_directory_can_be_read_in_pieces_from_any_cookie),
+        cmocka_unit_test(a_hashed_directory_is_read_whatever_its_index_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -380,6 +380,39 @@ static void an_image_that_changes_under_the_reader_crashes_nothing(void **state)
     assert_true(ok > 0);
 }
 
+/* I35: a buffer is filled whole with what the image says, or the call fails. */
+static void what_was_not_read_is_never_shown(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    patient_ext2(&p);
+    uint64_t table = inode_at(&p, 1);
+    unsigned seed = 3, n_read = 0;
+    for (unsigned round = 0; round < 300; round++) {
+        uint64_t at = table + (uint64_t)rand_r(&seed) % (64 * 128 - 4);
+        uint32_t was = get32(&p, at);
+        put32(&p, at, round % 2 ? (uint32_t)rand_r(&seed) % 700 : (uint32_t)rand_r(&seed));
+        auto_image_reader struct image_reader *r = NULL;
+        if (image_reader_open(p.fd, 0, &r, NULL) == 0)
+            for (uint32_t ino = 11; ino <= 30; ino++) {
+                uint8_t a[5000], b[5000];
+                memset(a, 0xa5, sizeof a);
+                memset(b, 0x5a, sizeof b);
+                ssize_t n = image_read_data(r, ino, a, sizeof a, round * 31);
+                assert_int_equal(image_read_data(r, ino, b, sizeof b, round * 31), n);
+                if (n > 0)
+                    assert_memory_equal(a, b, (size_t)n);
+                n_read += n > 0;
+                n = image_read_link(r, ino, (char *)a, sizeof a);
+                assert_int_equal(image_read_link(r, ino, (char *)b, sizeof b), n);
+                if (n > 0)
+                    assert_memory_equal(a, b, (size_t)n);
+            }
+        put32(&p, at, was);
+    }
+    assert_true(n_read > 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +426,7 @@ int main(void)
         cmocka_unit_test(odd_fields_of_an_inode_do_no_harm),
         cmocka_unit_test(extents_are_checked_node_by_node),
         cmocka_unit_test(an_image_that_changes_under_the_reader_crashes_nothing),
+        cmocka_unit_test(what_was_not_read_is_never_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
