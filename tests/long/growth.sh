@@ -16,7 +16,7 @@ state() {
     echo "mounts $(grep -cE "hpcc|$work" /proc/self/mountinfo || true)"
     echo "loops $(grep -lsF "$work" /sys/block/loop*/loop/backing_file | wc -l)"
     echo "servers $(find /proc -maxdepth 3 -path '/proc/[0-9]*/exe' -lname "*$(basename "$hpcc")" 2> /dev/null | wc -l)"
-    echo "files $(find "$work" /dev/shm | wc -l)"
+    echo "files $(find "$work" | wc -l)"
 }
 
 series() {
