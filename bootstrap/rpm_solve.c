@@ -121,9 +121,10 @@ static int load_paths(struct yum_pool *p, const struct strv *asked, struct err *
 {
     Queue wanted;
     queue_init(&wanted);
-    for (int i = 0; i < p->file_ids.count; i++)
-        if (beyond_primary(pool_id2str(p->pool, p->file_ids.elements[i])))
-            queue_push(&wanted, p->file_ids.elements[i]);
+    /* Whatever any package names by its path is a string of the pool. */
+    for (Id id = 1; id < p->pool->ss.nstrings; id++)
+        if (beyond_primary(pool_id2str(p->pool, id)))
+            queue_push(&wanted, id);
     for (size_t i = 0; i < asked->n; i++)
         if (beyond_primary(asked->v[i]))
             queue_pushunique(&wanted, pool_str2id(p->pool, asked->v[i], 1));

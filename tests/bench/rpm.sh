@@ -88,5 +88,5 @@ by_dnf small install "${small_list[@]}" > /dev/null 2>&1 || :
 rm -rf root
 dnf -y -c small.conf --installroot "$work/root" --releasever 7 --assumeno install "${small_list[@]}" 2> /dev/null |
     awk '$2 == "x86_64" || $2 == "noarch" { print $1 }' | sort > dnf.list
-"$hpcc" -q bootstrap --dry-run n.img small.def | jq -r '.. | objects | select(has("checksum")) | .name' | sort > hpcc.list
+"$hpcc" -q bootstrap --dry-run --json n.img small.def | jq -r '.. | objects | select(has("checksum")) | .name' | sort > hpcc.list
 if diff dnf.list hpcc.list > both.diff; then echo "both choose the same $(wc -l < hpcc.list) packages"; else cat both.diff; fi

@@ -69,29 +69,38 @@ hash=$(sha256sum "$repo/7/os/x86_64/repodata/repomd.xml" | cut -d' ' -f1)
 printf '# mirrors\n%s\n%s\n' "$http/busy/7/os/x86_64/" "$http/7/os/\$basearch/" > mirrorlist
 for kind in MetaLink MirrorList; do
     definition OSVersion 7 "$kind" "file://$work/${kind,,}" Key "$good_key" Include rpm > m.def
-    expect 0 '7/os/x86_64' "$hpcc" bootstrap --dry-run m.img m.def
+    expect 0 '7/os/x86_64' "$hpcc" bootstrap --dry-run --json m.img m.def
 done
 ok "dead and stale mirrors of a metalink and a mirror list are passed over"
 
 definition OSVersion 7 MirrorURL "file://$os" UpdateURL "file://$repo/t/good" Key "$good_key" Include 't-tool rpm' > u.def
-expect 0 '"version":"2"' "$hpcc" bootstrap --dry-run u.img u.def
+expect 0 '"version": ?"2"' "$hpcc" bootstrap --dry-run --json u.img u.def
 definition OSVersion 7 MirrorURL "file://$repo/t/good" OtherURL1 "file://$os" Key "$good_key" SetOpt 'other1.priority=10' Include '/usr/share/t/deep/t-data t-rich /usr/share/info' > p.def
-"$hpcc" bootstrap --dry-run p.img p.def > out 2>&1 || :
+"$hpcc" bootstrap --dry-run --json p.img p.def > out 2>&1 || :
 definition OSVersion 7 MirrorURL "file://$os" OtherURL1 "file://$repo/t/good" Key "$good_key" Include 't-filereq-lists t-recommends' > f.def
-expect 0 't-data' "$hpcc" bootstrap --dry-run f.img f.def
+expect 0 't-data' "$hpcc" bootstrap --no-cache --dry-run --json f.img f.def
 ! grep -q '"t-weak"' <<< "$out" || fail "a weak dependency came without being asked for"
 echo 'Recommends: yes' >> f.def
-expect 0 '"t-weak"' "$hpcc" bootstrap --dry-run f.img f.def
+expect 0 '"t-weak"' "$hpcc" bootstrap --dry-run --json f.img f.def
 ok "updates win, file requirements of filelists hold, weak dependencies come when asked for"
 
 definition OSVersion 7 MirrorURL "file://$os" OtherURL1 "file://$repo/bad/modules" Key "$good_key" Include '@core t-modular' Modules tmod:1 > g.def
-expect 0 '"t-modular"' "$hpcc" bootstrap --dry-run g.img g.def
+expect 0 '"t-modular"' "$hpcc" bootstrap --dry-run --json g.img g.def
 grep -q '"less"' <<< "$out" || fail "@core brought no 'less'"
 ! grep -q '"vim-tiny"' <<< "$out" || fail "@core brought an optional package"
 ok "groups and module streams are known"
 
-expect 0 'zypper' "$hpcc" bootstrap --dry-run z.img <(definition OSVersion 7 MirrorURL "file://$os" Key "$good_key" | sed 's/yum/zypper/')
+expect 0 'zypper' "$hpcc" bootstrap --dry-run --json z.img <(definition OSVersion 7 MirrorURL "file://$os" Key "$good_key" | sed 's/yum/zypper/')
 ok "the zypper agent asks for aaa_base"
+
+definition OSVersion 7 MirrorURL "file://$os" OtherURL1 "file://$repo/t/good" Key "$good_key" Include 'rpm t-dbpath' > d.def
+expect 0 'registers the packages' "$hpcc" bootstrap d.img d.def
+want=$("$hpcc" -q bootstrap --dry-run --json n.img d.def 2> /dev/null | jq '[.. | objects | select(has("checksum"))] | length')
+have=$(inside d.img rpm -qa | grep -vc '^gpg-pubkey-')
+[ "$have" = "$want" ] || fail "the image's rpm lists $have packages of $want"
+[ "$(inside d.img sh -c 'rpm -qa gpg-pubkey | wc -l')" = 1 ] || fail "the key is not in the image's rpm database"
+if debugfs -R 'stat /var/lib/rpm/rpmdb.sqlite' d.img 2> /dev/null | grep -qi inode; then fail "two databases"; fi
+ok "an rpm that reads another database registers the packages itself"
 
 mkdir home
 cat > home/.rpmmacros << 'MACROS'
