@@ -21,7 +21,7 @@ wrong() {
     shift 3
     definition MirrorURL "$base" OtherURL1 "$url" Key "$good_key" Include "$packages" "$@" > bad.def
     cd empty
-    refuse '[135]' "$pattern" "$hpcc" bootstrap x.img ../bad.def
+    refuse '[135]' "$pattern" "$hpcc" bootstrap --no-cache x.img ../bad.def
     rm -f x.img.log
     cd ..
     [ "$(listing empty | grep -v '^empty d')" = "$(grep -v '^empty d' <<< "$before")" ] ||

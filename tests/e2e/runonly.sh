@@ -34,6 +34,6 @@ ok "it installs no pages of what it lacks"
 
 mkdir -p src/build
 cp "$HPCC_SOURCE_DIR/CMakeLists.txt" src
-expect 1 'configure into out/' cmake -S src -B src/build
-expect 1 'configure into out/' cmake -S src -B src
+expect 1 'configure into out/' cmake -G Ninja -S src -B src/build
+expect 1 'configure into out/' cmake -G Ninja -S src -B src
 ok "the source room build/ is refused as a place for output"
