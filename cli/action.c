@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cli/config.h"
 
 const struct opt action_opts[] = {
     { "bind", 'B', "SPEC", "bind SRC[:DST[:ro|rw]] of the host; several parted by commas",
@@ -84,6 +85,8 @@ struct request {
     struct runtime_spec spec;
     struct runtime_bind *binds;
     struct strv env, scratch, no_mount, keep_fds;
+    struct strv environ; /* the caller's, less what the configuration drops */
+    struct config config;
     char *home;
 };
 
@@ -98,6 +101,8 @@ static void request_fini(struct request *r)
     strv_free(&r->scratch);
     strv_free(&r->no_mount);
     strv_free(&r->keep_fds);
+    strv_free(&r->environ);
+    config_fini(&r->config);
     free(r->home);
 }
 
@@ -115,6 +120,7 @@ static int collect_binds(struct request *r, const struct args *a, struct err *e)
     auto_strv struct strv given = { 0 };
     auto_strv struct strv specs = { 0 };
     auto_strv struct strv mounts = { 0 };
+    strv_add_all(&specs, (const char *const *)r->config.binds.v);
     args_values(a, "bind", &given);
     for (size_t i = 0; i < given.n; i++)
         strv_split(&specs, given.v[i], ",");
@@ -171,6 +177,10 @@ static int collect_env(struct request *r, const struct cli *cli, const struct ar
                        struct err *e)
 {
     const char *file = args_value(a, "env-file");
+    for (size_t i = 0; i < r->config.env_keep.n; i++)
+        if (env_value(cli->environ, r->config.env_keep.v[i]))
+            strv_add(&r->env, r->config.env_keep.v[i]);
+    strv_add_all(&r->env, (const char *const *)r->config.env_set.v);
     collect_prefixed(r, cli->environ);
     if (file && env_file(r, file, e) < 0)
         return -1;
@@ -203,6 +213,7 @@ static int check_names(const struct strv *given, struct err *e)
 static int collect_lists(struct request *r, const struct args *a, struct err *e)
 {
     auto_strv struct strv given = { 0 };
+    strv_add_all(&r->no_mount, (const char *const *)r->config.no_mount.v);
     args_values(a, "no-mount", &given);
     for (size_t i = 0; i < given.n; i++)
         strv_split(&r->no_mount, given.v[i], ",");
@@ -216,6 +227,49 @@ static int collect_lists(struct request *r, const struct args *a, struct err *e)
     return 0;
 }
 
+/* What hpcc.yaml says where the command line does not. */
+static void collect_config(struct request *r, const struct cli *cli)
+{
+    const struct config *c = &r->config;
+    const struct {
+        bool on;
+        unsigned flag;
+    } defaults[] = {
+        { c->contain == CONFIG_YES, RUNTIME_CONTAIN },
+        { c->cleanenv == CONFIG_YES, RUNTIME_CLEANENV },
+        { c->home == CONFIG_NO, RUNTIME_NO_HOME },
+        { c->pid == CONFIG_YES, RUNTIME_PID_NS },
+        { c->ipc == CONFIG_YES, RUNTIME_IPC_NS },
+        { c->writable_tmpfs == CONFIG_YES, RUNTIME_WRITABLE_TMPFS },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
+        r->spec.flags |= defaults[i].on ? defaults[i].flag : 0;
+    r->spec.envp = cli->environ;
+    if (c->env_drop.n == 0)
+        return;
+    strv_add_all(&r->environ, cli->environ);
+    for (size_t i = 0; i < c->env_drop.n; i++)
+        strv_env_unset(&r->environ, c->env_drop.v[i]);
+    r->spec.envp = (const char *const *)r->environ.v;
+}
+
+/* `limit:` of the site's file. */
+static int check_limits(const struct config *c, const struct args *a, struct err *e)
+{
+    static const char *const options[] = { "writable", "overlay", "bind", "mount" };
+    const enum config_switch allowed[] = { c->writable, c->overlay, c->user_bind, c->user_bind };
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        if (allowed[i] != CONFIG_NO || !args_has(a, options[i]))
+            continue;
+        err_set(e, ERR_USAGE, "this site does not allow --%s", options[i]);
+        return err_hint(e, "/etc/hpcc/hpcc.yaml says so; ask whoever runs this machine");
+    }
+    if (c->image_dirs.n == 0)
+        return 0;
+    auto_free char *real = realpath(a->rest[0], NULL);
+    return real ? config_allows_image(c, real, e) : 0; /* what is missing is told later */
+}
+
 static int collect(struct request *r, const struct cli *cli, const struct args *a, struct err *e)
 {
     struct runtime_spec *s = &r->spec;
@@ -223,13 +277,15 @@ static int collect(struct request *r, const struct cli *cli, const struct args *
     const char *home = args_value(a, "home");
     s->image_path = a->rest[0];
     s->argv = a->rest + 1;
-    s->envp = cli->environ;
     s->pwd = args_value(a, "pwd");
     s->shell = args_value(a, "shell");
     s->app = args_value(a, "app");
     s->workdir = args_value(a, "workdir");
     s->overlay = args_value(a, "overlay");
     s->hostname = args_value(a, "hostname");
+    if (config_load(cli->environ, &r->config, e) < 0 || check_limits(&r->config, a, e) < 0)
+        return -1;
+    collect_config(r, cli);
     for (size_t i = 0; i < ARRAY_LEN(flag_options); i++)
         if (args_has(a, flag_options[i].option))
             s->flags |= flag_options[i].flags;

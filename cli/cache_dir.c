@@ -4,11 +4,13 @@
 #include "base/mem.h"
 #include "base/path.h"
 
-char *cli_cache_dir(const struct cli *cli)
+char *cli_cache_dir(const struct cli *cli, const struct config *config)
 {
     const char *own = env_value(cli->environ, "HPCC_CACHEDIR");
     if (own && *own)
         return mem_strdup(own);
+    if (config->cache_dir)
+        return mem_strdup(config->cache_dir);
     const char *shared = env_option(cli->environ, "CACHEDIR");
     if (shared && *shared)
         return path_join(shared, "hpcc"); /* beside what the other tool keeps there */

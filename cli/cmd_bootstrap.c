@@ -154,8 +154,12 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     auto_strv struct strv proxies = { 0 };
     auto_strv struct strv sections = { 0 };
+    auto_config struct config config = { 0 };
+    if (config_load(cli->environ, &config, e) < 0)
+        return -1;
     bool no_cache = args_has(args, "no-cache") || args_has(args, "dry-run");
-    auto_free char *cache = no_cache ? NULL : usable_cache(cli_cache_dir(cli));
+    auto_free char *cache = no_cache ? NULL : usable_cache(cli_cache_dir(cli, &config));
+    const char *tmp_dir = args_value(args, "tmpdir");
     add_proxies(cli, &proxies);
     args_values(args, "section", &sections);
     struct build_spec spec = {
@@ -168,7 +172,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         .run_test = !args_has(args, "no-test"),
         .dry_run = args_has(args, "dry-run"),
         .cache_dir = cache,
-        .tmp_dir = args_value(args, "tmpdir"),
+        .tmp_dir = tmp_dir ? tmp_dir : config.tmp_dir,
         .arch = args_value(args, "arch"),
         .sections = (const char *const *)sections.v,
         .proxy_env = (const char *const *)proxies.v,

@@ -88,7 +88,10 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     const char *verb = args->rest[0];
     const char *kind = args->rest[1];
-    auto_free char *dir = cli_cache_dir(cli);
+    auto_config struct config config = { 0 };
+    if (config_load(cli->environ, &config, e) < 0)
+        return -1;
+    auto_free char *dir = cli_cache_dir(cli, &config);
     if (!dir) {
         err_set(e, ERR_USAGE, "this user has no cache: neither HOME nor XDG_CACHE_HOME is set");
         return err_hint(e, "set HPCC_CACHEDIR to a directory of your own");

@@ -41,9 +41,7 @@ static const struct key mount_keys[] = {
     { "home", KEY_MOUNT, AT(no_mount), NULL, false },
     { "tmp", KEY_MOUNT, AT(no_mount), NULL, false },
     { "cwd", KEY_MOUNT, AT(no_mount), NULL, false },
-    { "hosts", KEY_MOUNT, AT(no_mount), NULL, false },
-    { "localtime", KEY_MOUNT, AT(no_mount), NULL, false },
-    { "resolv.conf", KEY_MOUNT, AT(no_mount), NULL, false },
+    { "hostfs-files", KEY_MOUNT, AT(no_mount), NULL, false },
     { 0 },
 };
 
@@ -60,7 +58,6 @@ static const struct key default_keys[] = {
     { "home", KEY_SWITCH, AT(home), NULL, false },
     { "pid", KEY_SWITCH, AT(pid), NULL, false },
     { "ipc", KEY_SWITCH, AT(ipc), NULL, false },
-    { "share", KEY_SWITCH, AT(share), NULL, false },
     { "writable-tmpfs", KEY_SWITCH, AT(writable_tmpfs), NULL, false },
     { 0 },
 };
@@ -78,7 +75,6 @@ static const struct key top_keys[] = {
     { "mount", KEY_SECTION, 0, mount_keys, false },
     { "environment", KEY_SECTION, 0, environment_keys, false },
     { "defaults", KEY_SECTION, 0, default_keys, false },
-    { "profiles", KEY_LIST, AT(profiles), NULL, false },
     { "cache-dir", KEY_PATH, AT(cache_dir), NULL, false },
     { "tmp-dir", KEY_PATH, AT(tmp_dir), NULL, false },
     { "limit", KEY_SECTION, 0, limit_keys, true },
@@ -131,6 +127,9 @@ static int read_key(const struct reader *r, const struct conf *c, const struct k
         err_at(r->e, r->path, c->line, "'%s' is for the site's configuration only", c->key);
         return err_hint(r->e, "it belongs into " SITE_FILE);
     }
+    if (k->kind == KEY_LIST && at == &r->out->binds && r->owner == CONFIG_USER &&
+        r->out->user_bind == CONFIG_NO)
+        return 0; /* the site binds, and nobody else */
     switch (k->kind) {
     case KEY_LIST:
         return read_list(r, c, at);
@@ -276,8 +275,8 @@ int config_allows_image(const struct config *c, const char *image_path, struct e
 
 void config_fini(struct config *c)
 {
-    struct strv *const lists[] = { &c->binds,   &c->no_mount, &c->env_keep,  &c->env_drop,
-                                   &c->env_set, &c->profiles, &c->image_dirs };
+    struct strv *const lists[] = { &c->binds,    &c->no_mount, &c->env_keep,
+                                   &c->env_drop, &c->env_set,  &c->image_dirs };
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         strv_free(lists[i]);
     free(c->cache_dir);

@@ -24,8 +24,7 @@ struct config {
     struct strv env_keep; /* variables passed although they are dropped by default */
     struct strv env_drop; /* variables dropped although they are passed by default */
     struct strv env_set;  /* "NAME=value", as --env takes them */
-    struct strv profiles; /* always bound: nv, rocm, ib … */
-    enum config_switch contain, cleanenv, home, pid, ipc, share, writable_tmpfs;
+    enum config_switch contain, cleanenv, home, pid, ipc, writable_tmpfs;
     char *cache_dir; /* NULL when not given */
     char *tmp_dir;
 

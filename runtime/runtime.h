@@ -48,7 +48,6 @@ struct runtime_spec {
     const char *const *env_set;  /* --env and *ENV_ variables, "K=V" */
     const char *const *no_mount; /* names: proc sys dev home tmp cwd … */
     const char *const *keep_fds; /* decimal numbers */
-    const char *const *profiles; /* nv, rocm, ib …: names of runtime/profiles/ */
     unsigned flags;              /* enum runtime_flag */
 };
 

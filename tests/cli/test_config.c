@@ -50,8 +50,7 @@ static void every_key_is_read(void **state)
         "bind: [/a, '/b:/c:ro']\n"
         "mount: {home: no, tmp: yes}\n"
         "environment:\n  keep: [PYTHONPATH]\n  drop: SECRET\n  set: {LANG: C.UTF-8}\n"
-        "defaults: {cleanenv: yes, share: no}\n"
-        "profiles: [nv]\n"
+        "defaults: {cleanenv: yes, home: no}\n"
         "cache-dir: /var/cache/x\n"
         "tmp-dir: /scratch\n",
         0644);
@@ -64,9 +63,8 @@ static void every_key_is_read(void **state)
     assert_string_equal(c.env_drop.v[0], "SECRET");
     assert_string_equal(c.env_set.v[0], "LANG=C.UTF-8");
     assert_int_equal(c.cleanenv, CONFIG_YES);
-    assert_int_equal(c.share, CONFIG_NO);
+    assert_int_equal(c.home, CONFIG_NO);
     assert_int_equal(c.contain, CONFIG_UNSET);
-    assert_string_equal(c.profiles.v[0], "nv");
     assert_string_equal(c.cache_dir, "/var/cache/x");
     assert_string_equal(c.tmp_dir, "/scratch");
 }
@@ -147,6 +145,17 @@ static void the_sites_file_must_be_roots_and_no_link(void **state)
     assert_int_equal(config_read(p->file, CONFIG_SITE, &c, &e), -1);
 }
 
+static void a_site_may_bind_alone(void **state)
+{
+    const struct place *p = *state;
+    auto_err struct err e = { 0 };
+    auto_config struct config c = { .user_bind = CONFIG_NO };
+    put(p, "bind: /a\ndefaults: {pid: yes}\n", 0600);
+    assert_int_equal(config_read(p->file, CONFIG_USER, &c, &e), 0);
+    assert_int_equal(c.binds.n, 0);
+    assert_int_equal(c.pid, CONFIG_YES);
+}
+
 static void no_file_and_no_home_are_fine(void **state)
 {
     const struct place *p = *state;
@@ -167,6 +176,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(mistakes_name_line_and_cure, setup, teardown),
         cmocka_unit_test_setup_teardown(files_that_others_can_write_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(the_sites_file_must_be_roots_and_no_link, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_site_may_bind_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(no_file_and_no_home_are_fine, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
