@@ -176,7 +176,8 @@ DEF
 slow_sleeps() { pgrep -fc '^sleep 60[01]$' || true; }
 sleeping_before=$(slow_sleeps)
 for signal in INT TERM; do
-    "$hpcc" bootstrap a.img slow.def > "$work/log" 2>&1 &
+    # a shell starts background jobs with SIGINT ignored, and hpcc respects that
+    env --default-signal=INT "$hpcc" bootstrap a.img slow.def > "$work/log" 2>&1 &
     pid=$!
     for _ in $(seq 100); do
         if [ "$(slow_sleeps)" -gt "$sleeping_before" ]; then break; fi
