@@ -295,8 +295,24 @@ static int plan_identity(struct builder *b, struct err *e)
     return 0;
 }
 
+/* It becomes part of paths inside: a word, as the sections %appinstall NAME … take. */
+static int check_app(const char *app, struct err *e)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                  "_+.-";
+    enum { MAX_NAME = 255 };
+    size_t len = app ? strlen(app) : 0;
+    if (!app ||
+        (len && len <= MAX_NAME && app[0] != '-' && app[0] != '.' && strspn(app, allowed) == len))
+        return 0;
+    err_set(e, ERR_USAGE, "--app: '%.64s' is not a name of an app", app);
+    return err_hint(e, "names have letters, digits and '_+.-', and do not start with '-' or '.'");
+}
+
 static int check_flags(const struct builder *b, struct err *e)
 {
+    if (check_app(b->spec->app, e) < 0)
+        return -1;
     if (flag(b, RUNTIME_WRITABLE) && (b->spec->overlay || flag(b, RUNTIME_WRITABLE_TMPFS)))
         return err_set(e, ERR_USAGE, "--writable cannot go together with an overlay");
     if (b->spec->overlay && flag(b, RUNTIME_WRITABLE_TMPFS))

@@ -4,54 +4,12 @@
 # defence in question switched off must let the attack succeed, or the test would show nothing.
 # The numbers are those of the project's list of attack cases (P privilege, R runtime escape).
 # shellcheck disable=SC2010,SC2086,SC2016 # what is in single quotes is for the shell inside
-# shellcheck source=tests/e2e/_lib.sh
-. "$(dirname "$0")/_lib.sh"
-# shellcheck source=tests/e2e/_root.sh
-. "$(dirname "$0")/_root.sh"
-controls=$HPCC_BINARY_DIR/tests/hpcc-controls
-[ -x "$controls" ] || skip "hpcc-controls is not built"
-command -v cc > /dev/null || skip "needs a C compiler"
-need_user
-cd "$work"
-cc -static -D_GNU_SOURCE -o attack "$HPCC_SOURCE_DIR/tests/e2e/_attack.c" || skip "cannot link statically"
-mkdir -p bin
-cp "$controls" bin/controls
-controls=$work/bin/controls
-chmod 755 "$controls" attack
-make_root root
-cp attack root/attack
+# shellcheck source=tests/e2e/_attacks.sh
+. "$(dirname "$0")/_attacks.sh"
 echo secret > secret.host
 ln -s /proc/1/root root/escape
 ln -s / root/opt/up
 make_image root a.img
-is_root=$([ "$(id -u)" = 0 ] && echo yes || echo no)
-n_cases=0
-n_controls=0
-
-# guard CASE WHO WANT OFF CONTROL ARGS…: with all defences the last line matches WANT; with OFF switched
-# off it matches CONTROL. An empty OFF: the kernel itself is the defence.
-guard() {
-    local name=$1 want=$3 off=$4 control=$5 got
-    who=$2
-    shift 5
-    if [ "$who" = root ] && [ "$is_root" = no ]; then return; fi
-    got=$(me "$hpcc" "$@" 2>&1 < /dev/null | tail -n 1) || true
-    out=$got
-    grep -qE -- "^($want)\$" <<< "$got" || fail "$name: '$got' instead of '$want': $*"
-    n_cases=$((n_cases + 1))
-    if [ -n "$off" ]; then
-        got=$(me env HPCC_TEST_OFF="$off" "$controls" "$@" 2>&1 < /dev/null | tail -n 1) || true
-        out=$got
-        grep -qE -- "^($control)\$" <<< "$got" || fail "$name: control gives '$got' instead of '$control': $*"
-        n_controls=$((n_controls + 1))
-    fi
-    ok "$name ($who)"
-}
-counted() {
-    n_cases=$((n_cases + 1))
-    ok "$1"
-}
-nopriv='caps no-new-privs seccomp'
 
 # ── privilege ──
 if [ "$is_root" = yes ]; then
@@ -284,15 +242,6 @@ guard R29 root 'EPERM' "$nopriv" 'done' exec -B "$work/user/src:/ro:ro" a.img /a
 [ "$host_mounts" = "$(our_mounts)" ] || fail "R27: the host's mounts have changed"
 counted "R27: the host's mounts are as before"
 
-server_of() { # the image server that reads $1
-    local p
-    for p in /proc/[0-9]*; do
-        case $(readlink "$p/exe" 2> /dev/null) in */hpcc*) ;; *) continue ;; esac
-        if ls -l "$p/fd" 2> /dev/null | grep -qF -- "-> $1" && ls -l "$p/fd" 2> /dev/null | grep -q /fuse; then
-            echo "${p#/proc/}"
-        fi
-    done
-}
 servers() {
     cp a.img s.img
     (me "$hpcc" exec s.img sh -c 'echo up; i=0; while [ ! -e /tmp/hpcc-e2e-stop ] && [ $((i += 1)) -lt 400 ]; do sleep 0.05; done; cat /bin/busybox > /dev/null; echo "status $?"' > server.out 2>&1) &
