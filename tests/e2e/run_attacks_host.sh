@@ -122,6 +122,44 @@ permissions() {
 }
 if [ "$is_root" = yes ]; then permissions; fi
 
+# The site's file, in a mount namespace with an /etc of its own.
+with_etc() { unshare -m sh -c 'mount --bind "$0" /etc && exec "$@"' "$work/etc" "$@"; }
+site_file() {
+    local file=etc/hpcc/hpcc.yaml
+    cp -a /etc etc
+    rm -rf etc/hpcc
+    mkdir -m 755 etc/hpcc
+    echo 'environment: {set: {FROM_SITE: trusted}}' > $file
+    chmod 644 $file
+    asked() { with_etc "$hpcc" exec --silent a.img sh -c 'echo $FROM_SITE'; }
+    control P15 trusted "$(asked 2>&1)"
+    distrusted() { # WHAT
+        refuse 125 "is not trusted|cannot read the configuration" asked
+        counted "P15 (root): a configuration is refused: $1"
+    }
+    chmod 664 $file && distrusted "its group may write it" && chmod 644 $file
+    chown "$test_user:" $file && distrusted "it is a user's" && chown root: $file
+    chmod 775 etc/hpcc && distrusted "its directory is open to a group" && chmod 755 etc/hpcc
+    chown "$test_user:" etc/hpcc && distrusted "its directory is a user's" && chown root: etc/hpcc
+    mv $file user/site.yaml && ln -s "$work/user/site.yaml" $file && distrusted "it is a link" && rm $file
+
+    mkdir -p apps apps2 other
+    cp a.img apps/x.img
+    cp a.img apps2/x.img
+    ln -s ../apps2 apps/out
+    ln -s ../apps other/in
+    echo "limit: {image-dirs: [$work/apps]}" > $file
+    for image in apps/x.img apps2/../apps/x.img other/in/x.img; do
+        control P14 inside "$(with_etc "$hpcc" exec --silent $image echo inside 2>&1)"
+    done
+    for image in apps2/x.img apps/../apps2/x.img apps/out/x.img; do
+        refuse 125 'does not run images' with_etc "$hpcc" exec --silent $image echo inside
+        counted "P14 (root): $image does not lie below apps"
+    done
+    rm -rf etc
+}
+if [ "$is_root" = yes ]; then site_file; fi
+
 # A protection that the kernel refuses ends the run: it is no warning. The control: nothing refused.
 refused_calls() {
     local call
@@ -223,8 +261,14 @@ both swapped_target
 null_device() {
     cp -a root nulls
     rm -rf nulls/dev
-    mkdir nulls/dev
-    ln -s /proc/sysrq-trigger nulls/dev/null
+    mkdir -p nulls/dev/pts
+    for name in null console pts/0; do ln -s /proc/sysrq-trigger nulls/dev/$name; done
+    local links='[ -L /dev/console ] && [ -L /dev/pts/0 ] && echo links || echo none'
+    for who in root user; do
+        if [ "$who" = root ] && [ "$is_root" = no ]; then continue; fi
+        guard R18 $who none '' '' exec -c --silent nulls sh -c "$links"
+        control R18 links "$(me "$hpcc" exec --no-mount dev --silent nulls sh -c "$links" 2>&1)" # they are there
+    done
     for who in root user; do
         guard R17 $who '1:3 character special file' '' '' exec -c --silent nulls stat -c '%t:%T %F' /dev/null
     done
@@ -310,6 +354,29 @@ propagation() {
     counted "R28 (root): mounts pass into the container, never out of it"
 }
 if [ "$is_root" = yes ]; then propagation; fi
+
+# The image's /proc: the kernel's lies over it wherever it leads inside, or nothing is started.
+image_proc() {
+    local kind want
+    for kind in link file full; do
+        cp -a root procs
+        rmdir procs/proc
+        want='9fa0|.*not a directory.*'
+        case $kind in
+            link) mkdir procs/opt/fake && ln -s /opt/fake procs/proc ;;
+            file) : > procs/proc ;;
+            full) mkdir -p procs/proc/self/attr && : > procs/proc/self/attr/exec ;;
+        esac
+        out=$(me "$hpcc" exec --silent procs stat -L -f -c %t /proc 2>&1 | head -n 1) || true
+        grep -qE "^($want)\$" <<< "$out" || fail "R14: /proc is a $kind: $out"
+        out=$(me "$hpcc" exec --silent --no-mount proc procs stat -L -f -c %t /proc 2>&1 | head -n 1) || true
+        if [ "$out" = 9fa0 ]; then fail "R14: the control sees a real /proc too"; fi
+        n_controls=$((n_controls + 1))
+        counted "R14 ($who): /proc of the image is a $kind"
+        rm -rf procs
+    done
+}
+both image_proc
 
 # What lies over /proc is not asked, and not believed: descriptors of the real one were opened before.
 fake_proc() {
