@@ -38,7 +38,7 @@ int proc_exit_status(int wait_status)
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-static void reset_signals(void)
+void proc_signals_default(void)
 {
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     for (int s = 1; s < 32; s++)
@@ -65,7 +65,7 @@ struct pipes {
 NORETURN static void child(const struct proc_spec *spec, const char *path, const struct pipes *p,
                            pid_t parent)
 {
-    reset_signals();
+    proc_signals_default();
     if (spec->die_with_us && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
         _exit(127);
     int rest = spec->on_line ? p->out[1] : 2;

@@ -44,6 +44,9 @@ MUST_CHECK char *proc_find(const char *name);
 /* The environment that proc_run gives when envp is NULL. */
 extern const char *const proc_clean_env[];
 
+/* Every signal back to its default and none blocked, for a child that starts afresh. */
+void proc_signals_default(void);
+
 /* 128+n for a child that died of signal n, else its exit status. STATUS as waitpid gives it. */
 int proc_exit_status(int wait_status);
 

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fs.h"
+
 /* What Singularity 2.x put before the file system, once or, after a second bootstrap, twice. */
 static const char launcher[] = "#!/usr/bin/env run-singularity\n";
 
@@ -49,18 +51,10 @@ static bool starts(const struct head *h, size_t at, const void *what, size_t len
 
 static int read_at(int fd, void *buf, size_t len, uint64_t offset, size_t *got)
 {
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = pread(fd, (char *)buf + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    *got = done;
+    ssize_t n = fs_pread_full(fd, buf, len, offset);
+    if (n < 0)
+        return -1;
+    *got = (size_t)n;
     return 0;
 }
 

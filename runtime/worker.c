@@ -54,16 +54,6 @@ static void worker_fini(struct worker *w)
     }
 }
 
-static void signals_default(void)
-{
-    struct sigaction dfl = { .sa_handler = SIG_DFL };
-    for (int s = 1; s < 32; s++)
-        sigaction(s, &dfl, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static int enter_userns(struct worker *w, struct err *e)
 {
     struct userns_ids own = { geteuid(), getegid() };
@@ -101,7 +91,7 @@ NORETURN static void init_main(struct worker *w, int link)
 {
     auto_err struct err e = { 0 };
     auto_str struct str result = { 0 };
-    signals_default();
+    proc_signals_default();
     struct pollfd pfd = { .fd = link };
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || poll(&pfd, 1, 0) != 0)
         _exit(1); /* the monitor died before it could take us along */
@@ -141,7 +131,7 @@ NORETURN static void monitor_main(struct worker *w)
     auto_err struct err e = { 0 };
     int link[2] = { -1, -1 };
     setsid();
-    signals_default();
+    proc_signals_default();
     drop_fd(&w->life[1]);
     drop_fd(&w->report[0]);
     drop_fd(&w->sync[0]);
