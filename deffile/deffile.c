@@ -13,8 +13,11 @@ enum { MAX_BYTES = 1 << 20 };
 static int open_definition(const char *path, struct err *e)
 {
     auto_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(e, "cannot open definition '%s'", path);
+    if (fd < 0) {
+        bool missing = errno == ENOENT;
+        err_sys(e, "cannot open definition '%s'", path);
+        return missing ? err_code_set(e, ERR_INPUT) : -1;
+    }
     struct stat st;
     if (fstat(fd, &st) < 0)
         return err_sys(e, "cannot open definition '%s'", path);

@@ -106,8 +106,8 @@ struct deffile {
 };
 
 /* Read and parse PATH ("-": standard input), at most 1 MiB. Findings in the text are not an error
- * here: look at ok and diags. ERR_FAILED: unreadable. ERR_INPUT: larger than 1 MiB, or not a
- * regular file or pipe. */
+ * here: look at ok and diags. ERR_FAILED: unreadable. ERR_INPUT: missing, larger than 1 MiB, or not
+ * a regular file or pipe. */
 MUST_CHECK int deffile_read(const char *path, const struct deffile_schema *schema,
                             struct deffile **out, struct err *e);
 

@@ -14,6 +14,18 @@ static unsigned root_attrs(const struct runtime_plan *p)
     return p->flags & RUNTIME_WRITABLE ? attrs : attrs | MOUNT_RO;
 }
 
+/* Our own reader looks first: it tells in words what the kernel would answer with EINVAL, and its
+ * whitelist stands before the kernel's driver. */
+static int validate(const struct runtime_plan *p, struct err *e)
+{
+    auto_image_reader struct image_reader *reader = NULL;
+    if (p->image.kind != IMAGE_EXT)
+        return 0;
+    if (image_reader_open(p->image_fd, p->image.fs_offset, &reader, e) < 0)
+        return err_wrap(e, "image '%s'", p->image_path);
+    return 0;
+}
+
 /* errors= is always given: an image's own superblock may say errors=panic. noload: a read-only
  * mount must not replay a journal into the image. */
 static int mount_loop(struct newroot *r, const struct runtime_plan *p, struct err *e)
@@ -21,7 +33,7 @@ static int mount_loop(struct newroot *r, const struct runtime_plan *p, struct er
     char device[32];
     bool writable = p->flags & RUNTIME_WRITABLE;
     enum image_lock lock = writable ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
-    if (image_lock(p->image_fd, p->image_path, lock, e) < 0)
+    if (image_lock(p->image_fd, p->image_path, lock, e) < 0 || validate(p, e) < 0)
         return -1;
     auto_close int loop = image_loop_attach(p->image_fd, p->image.fs_offset, !writable, device, e);
     if (loop < 0)

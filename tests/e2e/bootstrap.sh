@@ -123,7 +123,7 @@ Bootstrap: busybox
 DEF
 wrong 3 '' 'an empty definition is refused' < /dev/null
 
-refuse 1 'missing\.def' "$hpcc" bootstrap a.img missing.def
+refuse 3 'missing\.def' "$hpcc" bootstrap a.img missing.def
 refuse 2 'the image comes first' "$hpcc" bootstrap good.def a.img
 unharmed 'wrong arguments'
 gzip -c given > packed.img

@@ -36,6 +36,9 @@ statuses() {
         expect 126 '' me "$hpcc" exec $i /etc/passwd
         expect 3 testing me "$hpcc" test $i
     done
+    head -c 100000 a.img > short.img
+    chmod 644 short.img
+    refuse 125 'truncated: the file system has' me "$hpcc" exec short.img true
     refuse 125 'no such file|No such file' me "$hpcc" exec gone.img true
     refuse 125 'cannot bind' me "$hpcc" exec -B /no/such/thing a.img true
     refuse 125 'option' me "$hpcc" exec --no-such-option a.img true
