@@ -59,7 +59,8 @@ struct agent {
     int (*fill)(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
                 struct err *e);
 
-    /* Print what fill would do, writing nothing (`bootstrap --dry-run`). NULL: nothing to show. */
+    /* Print what fill would do, writing nothing but the cache (`bootstrap --dry-run`). NULL:
+     * nothing to show. */
     int (*plan)(const struct agent_input *in, struct json_object **out, struct err *e);
 
     /* Say in KEY all that the filled root depends on, so that a finished root may be kept and used

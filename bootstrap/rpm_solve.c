@@ -348,15 +348,13 @@ static int take_result(Solver *solver, struct yum_pool *p, struct yum_transactio
     return rc;
 }
 
-static Solver *make_solver(struct yum_pool *p, bool recommends)
+void yum_solver_flags(Solver *s, bool recommends)
 {
-    Solver *s = solver_create(p->pool);
     solver_set_flag(s, SOLVER_FLAG_IGNORE_RECOMMENDED, !recommends);
     solver_set_flag(s, SOLVER_FLAG_BEST_OBEY_POLICY, 1);
     solver_set_flag(s, SOLVER_FLAG_YUM_OBSOLETES, 1);
     solver_set_flag(s, SOLVER_FLAG_KEEP_EXPLICIT_OBSOLETES, 1);
     solver_set_flag(s, SOLVER_FLAG_URPM_REORDER, 1);
-    return s;
 }
 
 int yum_solve(const struct yum_spec *spec, struct yum_pool *p, struct yum_transaction *out,
@@ -365,7 +363,9 @@ int yum_solve(const struct yum_spec *spec, struct yum_pool *p, struct yum_transa
     Queue jobs;
     queue_init(&jobs);
     int rc = prepare(spec, p, &jobs, e);
-    Solver *solver = rc == 0 ? make_solver(p, spec->recommends) : NULL;
+    Solver *solver = rc == 0 ? solver_create(p->pool) : NULL;
+    if (solver)
+        yum_solver_flags(solver, spec->recommends);
     if (solver && solver_solve(solver, &jobs) != 0) {
         auto_free char *problems = yum_problems_text(solver);
         auto_free char *repos = yum_repos_text(p);

@@ -40,8 +40,12 @@ MUST_CHECK int yum_modules_apply(const struct yum_spec *spec, struct yum_pool *p
 MUST_CHECK int yum_group_names(struct yum_pool *p, const char *group, struct strv *out,
                                struct err *e);
 
-/* Libsolv's problems as text, one a line. Caller frees. */
 struct s_Solver;
+
+/* How we solve. RECOMMENDS: weak dependencies too. */
+void yum_solver_flags(struct s_Solver *solver, bool recommends);
+
+/* Libsolv's problems as text, one a line. Caller frees. */
 MUST_CHECK char *yum_problems_text(struct s_Solver *solver);
 
 /* "base (https://…), updates (…)". Caller frees. */

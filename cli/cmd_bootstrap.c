@@ -31,7 +31,8 @@ static const struct opt opts[] = {
       NULL },
     { "no-test", 'T', NULL, "do not run the %test section", NULL, false, NULL },
     { "section", 0, "NAME", "perform only this section; may be repeated", NULL, true, NULL },
-    { "dry-run", 'n', NULL, "say what would be done, writing nothing", NULL, false, NULL },
+    { "dry-run", 'n', NULL, "say what would be done, writing nothing but the cache", NULL, false,
+      NULL },
     { "reproducible", 0, NULL, "same input, same bytes; times no later than SOURCE_DATE_EPOCH",
       NULL, false, NULL },
     { "tmpdir", 0, "DIR", "prepare the root in DIR (default: beside the image)", "TMPDIR", false,
@@ -157,8 +158,8 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     auto_config struct config config = { 0 };
     if (config_load(cli->environ, &config, e) < 0)
         return -1;
-    bool no_cache = args_has(args, "no-cache") || args_has(args, "dry-run");
-    auto_free char *cache = no_cache ? NULL : usable_cache(cli_cache_dir(cli, &config));
+    auto_free char *cache =
+        args_has(args, "no-cache") ? NULL : usable_cache(cli_cache_dir(cli, &config));
     const char *tmp_dir = args_value(args, "tmpdir");
     add_proxies(cli, &proxies);
     args_values(args, "section", &sections);
