@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <limits.h>
 #include <solv/solver.h>
 #include <solv/testcase.h>
 #include <stdio.h>
@@ -12,6 +13,9 @@
  *   case    with the solver flags that the case asks for: shows that this program works
  *   strict  with those of hpcc, weak dependencies off        weak    the same, weak dependencies on
  * Prints a line for each case and the differing lines, at last how many hold. */
+
+/* TESTCASE_RESULT_REUSE_SOLVER shifts a signed 1 by 31. */
+static const int reuse_solver = INT_MIN;
 
 enum verdict { HOLDS, DIFFERS, CANNOT_RUN };
 
@@ -27,7 +31,7 @@ static void show(const char *diff)
 /* Solve JOB; whether the result is WANT. */
 static bool solves(Solver *solver, Queue *job, const char *want, int what)
 {
-    if (!(what & ~TESTCASE_RESULT_REUSE_SOLVER))
+    if (!(what & ~reuse_solver))
         what |= TESTCASE_RESULT_TRANSACTION | TESTCASE_RESULT_PROBLEMS;
     solver_solve(solver, job);
     auto_free char *have = testcase_solverresult(solver, what);
@@ -60,7 +64,7 @@ static enum verdict try_jobs(Pool *pool, FILE *f, const char *path, const char *
         else if (want && !solves(solver, &job, want, what))
             verdict = DIFFERS;
         queue_free(&job);
-        if (solver && (what & TESTCASE_RESULT_REUSE_SOLVER) && !feof(f))
+        if (solver && (what & reuse_solver) && !feof(f))
             again = solver;
         else if (solver)
             solver_free(solver);
