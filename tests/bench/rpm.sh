@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# rpm.sh [RUNS] - hpcc bootstrap beside dnf --installroot on the same repositories, both on tmpfs:
-#   small    install a system from the fixture, hpcc packs its image besides
+# rpm.sh [RUNS] [small] - hpcc bootstrap beside dnf --installroot on the same repositories, both on tmpfs:
+#   small    install a system from the fixture with empty caches; hpcc packs its image besides, and keeps
+#            the root for next time         alone    the same with --no-cache: neither keeps anything
 #   cold     choose packages from 50,000, nothing cached          warm     the same once more
 # Prints medians of wall time, user+sys time and peak memory, the ratio hpcc / dnf of each, and whether
 # both chose the same packages. Needs root, dnf, python3; uses HPCC, HPCC_RPMREPO as the e2e tests do.
@@ -14,7 +15,7 @@ command -v dnf > /dev/null || skip "dnf is not installed"
 # shellcheck source=tests/e2e/_rpm.sh
 . "$(dirname "$0")/../e2e/_rpm.sh"
 "$HPCC_SOURCE_DIR/tests/fixtures/rpmrepo/make.sh" "$fx" big
-runs=${1:-5}
+runs=${1:-5} only=${2:-}
 cd "$work"
 names="/etc/redhat-release coreutils rpm procps less iputils-ping ca-certificates findutils passwd iproute2"
 read -r -d '' big_names < <(head -22 "$fx/big/targets" | tr '\n' ' '; printf '\0') || :
@@ -55,11 +56,11 @@ open(sys.argv[1], 'a').write('%.3f %.3f %d %d\n' % (t, r.ru_utime + r.ru_stime, 
 PY
 }
 median() { sort -n <(cut -d' ' -f"$2" "$1.times") | sed -n "$(((runs + 1) / 2))p"; }
-row() {
+row() { # NAME [NAME of dnf's]
     local d h i
     printf '%-8s' "$1"
     for i in 1 2 3; do
-        d=$(median "$1.dnf" $i)
+        d=$(median "${2:-$1}.dnf" $i)
         h=$(median "$1.hpcc" $i)
         printf ' | %10s %10s %5.2f' "$d" "$h" "$(jq -n "$h / $d")"
     done
@@ -73,7 +74,10 @@ for _ in $(seq "$runs"); do
     timed small.dnf bash -c 'by_dnf small install "$@"' - "${small_list[@]}"
     rm -rf root
     timed small.hpcc "$hpcc" -q bootstrap --tmpdir "$work" small.img small.def
+    rm -rf small.img cache
+    timed alone.hpcc "$hpcc" -q bootstrap --no-cache --tmpdir "$work" small.img small.def
     rm -rf root cache
+    [ -z "$only" ] || continue
     timed cold.dnf bash -c 'by_dnf big --assumeno install "$@"' - big-release coreutils "${big_list[@]}"
     timed cold.hpcc "$hpcc" -q bootstrap --no-verify --dry-run big.img big.def
     timed warm.dnf bash -c 'by_dnf big -C --assumeno install "$@"' - big-release coreutils "${big_list[@]}"
@@ -81,8 +85,9 @@ for _ in $(seq "$runs"); do
 done
 echo "         |  wall s: dnf, hpcc, ratio    |  cpu s: dnf, hpcc, ratio     |  KiB: dnf, hpcc, ratio"
 row small
-row cold
-row warm
+row alone small
+[ -n "$only" ] || row cold
+[ -n "$only" ] || row warm
 
 by_dnf small install "${small_list[@]}" > /dev/null 2>&1 || :
 rm -rf root

@@ -111,6 +111,24 @@ HOME=$work/home expect 0 '' "$hpcc" bootstrap --fresh a.img a.def
 [ ! -e /tmp/hpcc-rpmmacros-were-read ] || fail "the user's rpm macros were read"
 ok "macros of the user have no effect"
 
+sum=$(sha256sum a.img)
+before=$(find . -maxdepth 1 | sort)
+"$hpcc" -q bootstrap --no-cache --fresh a.img a.def > /dev/null 2>&1 &
+pid=$!
+for _ in $(seq 500); do
+    [ -z "$(find . -path '*/root-0/usr/bin/*' -print -quit 2> /dev/null)" ] || break
+    sleep 0.02
+done
+kill -KILL $pid || fail "it was done before the kill"
+wait $pid 2> /dev/null || :
+for _ in $(seq 50); do # what outlives hpcc cleans up
+    [ "$(find . -maxdepth 1 | sort)" != "$before" ] || break
+    sleep 0.1
+done
+[ "$(find . -maxdepth 1 | sort)" = "$before" ] || fail "left behind: $(find . -maxdepth 1 | sort | comm -13 <(echo "$before") -)"
+[ "$(sha256sum a.img)" = "$sum" ] || fail "the old image changed"
+ok "SIGKILL while packages are installed leaves the old image and nothing else"
+
 need_user
 grep -q "^$test_user:" /etc/subuid || skip "user '$test_user' has no range in /etc/subuid"
 export HPCC_CACHEDIR=$work/user/cache
