@@ -2,6 +2,7 @@
 #include "bootstrap/bootstrap.h"
 
 #include <strings.h>
+#include <time.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -180,10 +181,21 @@ static int fill_anew(const struct agent *a, const struct agent_input *in, int ro
     return 0;
 }
 
+static time_t seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+/* A base that is made again this fast is not worth the packing and checksumming of every build. */
+enum { WORTH_KEEPING_SECONDS = 5 };
+
 static int fill(const struct agent *a, const struct agent_input *in, int rootfs_fd,
                 struct agent_result *out, struct err *e)
 {
     auto_str struct str key = { 0 };
+    time_t start = seconds_now();
     if (in->cache_dir && a->identity && a->identity(in, &key, e) < 0)
         return -1;
     if (!key.len)
@@ -194,7 +206,8 @@ static int fill(const struct agent *a, const struct agent_input *in, int rootfs_
         return check_filled(a, rootfs_fd, e);
     if (fill_anew(a, in, rootfs_fd, out, e) < 0)
         return -1;
-    cache_keep(in->cache_dir, key.data, rootfs_fd, out->facts);
+    if (seconds_now() - start >= WORTH_KEEPING_SECONDS)
+        cache_keep(in->cache_dir, key.data, rootfs_fd, out->facts);
     return 0;
 }
 

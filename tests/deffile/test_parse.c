@@ -237,7 +237,8 @@ static void reading_refuses_what_is_no_file(void **state)
     auto_err struct err e = { 0 };
     struct deffile *d = NULL;
     assert_int_equal(deffile_read("/nonexistent/x.def", &deffile_schema_all, &d, &e), -1);
-    assert_int_equal(e.code, ERR_FAILED);
+    assert_int_equal(e.code, ERR_INPUT);
+    assert_int_equal(e.sys, ENOENT);
     assert_int_equal(deffile_read("/", &deffile_schema_all, &d, &e), -1);
     assert_int_equal(e.code, ERR_INPUT);
     assert_int_equal(deffile_read("/dev/zero", &deffile_schema_all, &d, &e), -1);

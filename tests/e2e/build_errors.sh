@@ -94,7 +94,7 @@ refuse 3 "x.def:4: there is no 'missing'" "$hpcc" bootstrap old.img x.def
 def x.def '%appfiles one' "$work/missing*"
 refuse 3 "x.def:3: there is no '$work/missing" "$hpcc" bootstrap old.img x.def
 expect 0 ok "$hpcc" deffile check x.def
-refuse 1 'cannot open definition' "$hpcc" bootstrap old.img nosuch.def
+refuse 3 'cannot open definition' "$hpcc" bootstrap old.img nosuch.def
 refuse 3 'is a directory' "$hpcc" bootstrap old.img .
 untouched
 ok "a bad definition is refused on paper"
