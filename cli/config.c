@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/conf.h"
+#include "base/defence.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -184,7 +185,7 @@ static int read_section(const struct reader *r, const struct conf *c, const stru
 /* A file that others can write would let them choose what we bind and set. */
 static int check_owner(const char *path, const struct stat *st, uid_t owner, struct err *e)
 {
-    if (st->st_uid == owner && (st->st_mode & 022) == 0)
+    if (!defence("site-file") || (st->st_uid == owner && (st->st_mode & 022) == 0))
         return 0;
     err_set(e, ERR_INPUT,
             "'%s' is not trusted: it must belong to uid %u and be writable by nobody else", path,
@@ -204,8 +205,8 @@ static int check_site_dir(const char *path, struct err *e)
 /* 1 when there is no such file. */
 static int open_checked(const char *path, enum config_owner owner, int *fd, struct err *e)
 {
-    int flags =
-        O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (owner == CONFIG_SITE ? O_NOFOLLOW : 0);
+    int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
+                (owner == CONFIG_SITE && defence("site-file") ? O_NOFOLLOW : 0);
     auto_close int got = open(path, flags);
     if (got < 0 &&
         (errno == ENOENT || errno == ENOTDIR || (owner == CONFIG_USER && errno == EACCES)))
@@ -266,7 +267,7 @@ int config_allows_image(const struct config *c, const char *image_path, struct e
     for (size_t i = 0; i < c->image_dirs.n; i++)
         if (path_within(image_path, c->image_dirs.v[i]))
             return 0;
-    if (c->image_dirs.n == 0)
+    if (c->image_dirs.n == 0 || !defence("image-dirs"))
         return 0;
     auto_free char *dirs = strv_join(&c->image_dirs, ", ");
     err_set(e, ERR_INPUT, "this site does not run images from where '%s' lies", image_path);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/defence.h"
 #include "base/fs.h"
 
 /* What Singularity 2.x put before the file system, once or, after a second bootstrap, twice. */
@@ -216,9 +217,10 @@ int image_open(const char *path, struct image_info *out, struct err *e)
     /* Opening some devices already does something (rewinds, arms a watchdog): look first. Who swaps
      * the name in between is met by O_NONBLOCK and by the check of what was opened. */
     struct stat st;
-    if (stat(path, &st) == 0 && check_kind(&st, path, e) < 0)
+    int wait = defence("image-kind") ? O_NONBLOCK : 0;
+    if (wait && stat(path, &st) == 0 && check_kind(&st, path, e) < 0)
         return -1;
-    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | wait);
     if (fd < 0) {
         int code = errno;
         err_sys(e, "cannot open image '%s'", path);

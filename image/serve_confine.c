@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/defence.h"
+
 /* The server parses what a stranger wrote, outside of the container. When the reader has a hole
  * after all, this is what is left to find behind it: two descriptors, and reading and writing them.
  */
@@ -208,7 +210,7 @@ int image_serve_confine(const struct image_serve_spec *spec, struct err *e)
 {
     if (setsid() < 0 && getsid(0) != getpid())
         return err_sys(e, "cannot give the file server its own session");
-    if (prctl(PR_SET_PDEATHSIG, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+    if (prctl(PR_SET_PDEATHSIG, 0) < 0 || (defence("dumpable") && prctl(PR_SET_DUMPABLE, 0) < 0) ||
         prctl(PR_SET_NAME, "hpcc-serve") < 0)
         return err_sys(e, "cannot prepare the file server's process");
     if (keep_only(spec->image_fd, spec->fuse_fd, e) < 0 || chdir("/") < 0)

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "runtime/defence.h"
+#include "base/defence.h"
 #include "runtime/mountinfo.h"
 
 enum { MAX_BAD = 64 };

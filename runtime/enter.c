@@ -19,7 +19,7 @@
 #include "runtime/accounts.h"
 #include "runtime/audit.h"
 #include "runtime/caps.h"
-#include "runtime/defence.h"
+#include "base/defence.h"
 #include "runtime/devices.h"
 #include "runtime/newroot.h"
 #include "runtime/program.h"
@@ -62,7 +62,7 @@ int enter_namespaces(const struct runtime_plan *p, bool in_userns, struct err *e
     }
     /* What the host mounts later (autofs, CVMFS) shall appear inside; never the other way. */
     unsigned long how = p->flags & RUNTIME_CONTAIN ? MS_PRIVATE : MS_SLAVE;
-    if (mount(NULL, "/", NULL, MS_REC | how, NULL) < 0)
+    if (defence("propagation") && mount(NULL, "/", NULL, MS_REC | how, NULL) < 0)
         return err_sys(e, "cannot separate the container's mounts from the host's");
     if ((p->flags & RUNTIME_NET_NS) && bring_up_loopback(e) < 0)
         return -1;
@@ -231,6 +231,8 @@ static int start_in(const struct runtime_plan *p, struct err *e)
 static int check_inside(struct err *e)
 {
     char here[4096];
+    if (!defence("inside"))
+        return 0;
     if (!getcwd(here, sizeof here) || here[0] != '/')
         return err_set(e, ERR_BUG, "the working directory lies outside the container");
     return 0;

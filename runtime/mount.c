@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/strv.h"
-#include "runtime/defence.h"
+#include "base/defence.h"
 #include "runtime/mountinfo.h"
 
 void mounter_open(struct mounter *m)
@@ -230,8 +230,7 @@ int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e)
 
 int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs, struct err *e)
 {
-    auto_close int dst_fd = defence("in-root") ? fs_open_at(m->root_fd, dst, O_PATH, 0, e)
-                                               : openat(m->root_fd, dst + 1, O_PATH | O_CLOEXEC);
+    auto_close int dst_fd = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
     if (dst_fd < 0)
         return -1;
     if (!m->old_api) {
@@ -294,6 +293,8 @@ static int check_root(const struct mounter *m, struct err *e)
 
 int mounter_pivot(struct mounter *m, struct err *e)
 {
+    if (!defence("pivot"))
+        return fchdir(m->root_fd) < 0 || chroot(".") < 0 ? err_sys(e, "cannot chroot") : 0;
     if (fchdir(m->root_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
         let_go_of_old_root(m) < 0 || chdir("/") < 0) {
         int code = errno;

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 #include "base/proc.h"
-#include "runtime/defence.h"
+#include "base/defence.h"
 #include "runtime/enter.h"
 #include "runtime/fds.h"
 #include "runtime/userns.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/plan.h"
 
+#include "base/defence.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -302,7 +303,7 @@ static int check_app(const char *app, struct err *e)
                                   "_+.-";
     enum { MAX_NAME = 255 };
     size_t len = app ? strlen(app) : 0;
-    if (!app ||
+    if (!app || !defence("app-name") ||
         (len && len <= MAX_NAME && app[0] != '-' && app[0] != '.' && strspn(app, allowed) == len))
         return 0;
     err_set(e, ERR_USAGE, "--app: '%.64s' is not a name of an app", app);

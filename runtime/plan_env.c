@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "runtime/defence.h"
+#include "base/defence.h"
 #include "runtime/plan.h"
 
 #define CONTAINER_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

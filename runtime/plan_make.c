@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "runtime/defence.h"
+#include "base/defence.h"
 #include "runtime/plan.h"
 
 /* The impure part of planning: look at the caller, the host and the image. */

@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "runtime/defence.h"
+#include "base/defence.h"
 
 /* $1: how many "NAME=VALUE" words follow, which win over the image's environment; then the words of
  * the action. The function keeps a script's `set --` away from our own arguments. Names start with

@@ -6,7 +6,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "runtime/defence.h"
+#include "base/defence.h"
 
 static unsigned root_attrs(const struct runtime_plan *p)
 {

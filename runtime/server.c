@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
-#include "runtime/defence.h"
+#include "base/defence.h"
 #include "runtime/wire.h"
 
 enum { READY_TIMEOUT_S = 30 };
@@ -77,7 +77,8 @@ static int prepare(const struct runtime_plan *p, struct image_reader **reader, s
 {
     if (drop_to_owner(p, e) < 0)
         return -1;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        (defence("dumpable") && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
         return err_sys(e, "cannot confine the image server");
     if (image_reader_open(p->image_fd, p->image.fs_offset, reader, e) < 0)
         return err_wrap(e, "image '%s'", p->image_path);

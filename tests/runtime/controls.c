@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Linked into hpcc-controls only: HPCC_TEST_OFF names the defences that are off. */
-#include "runtime/defence.h"
+#include "base/defence.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef RUNTIME_DEFENCE_H
-#define RUNTIME_DEFENCE_H
+#ifndef BASE_DEFENCE_H
+#define BASE_DEFENCE_H
 
 /* A test of a defence is worth something only when the attack works without it. In the tests' own
  * build (HPCC_TEST_CONTROLS) each defence named here can be switched off; in every other build this
