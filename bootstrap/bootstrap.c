@@ -77,6 +77,13 @@ static const struct deffile_header *agent_header(const struct agent_input *in)
     return h && h->value[0] ? h : NULL;
 }
 
+static struct agent_input input_for(const struct agent_input *in, const struct agent *a)
+{
+    struct agent_input called = *in;
+    called.agent = a;
+    return called;
+}
+
 /* "debootstrap, busybox, scratch" */
 static char *agent_names(void)
 {
@@ -148,10 +155,11 @@ int bootstrap_check(const struct agent_input *in, struct deffile *def, struct er
     const struct agent *a = stage_agent(in, def);
     int rc = 0;
     if (a) {
+        const struct agent_input called = input_for(in, a);
         check_required(in, a, def);
         check_unused(in, a, def);
         if (a->check)
-            rc = a->check(in, def, &found);
+            rc = a->check(&called, def, &found);
     }
     if (!def->ok) /* the user's mistakes first: they are cured without a host administrator */
         return deffile_err(def, e);
@@ -169,9 +177,10 @@ static int check_filled(const struct agent *a, int rootfs_fd, struct err *e)
 }
 
 /* The agent's own work, and what it must have left. */
-static int fill_anew(const struct agent *a, const struct agent_input *in, int rootfs_fd,
-                     struct agent_result *out, struct err *e)
+static int fill_anew(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
+                     struct err *e)
 {
+    const struct agent *a = in->agent;
     if (a->fill(in, rootfs_fd, out, e) < 0 || check_filled(a, rootfs_fd, e) < 0)
         return -1;
     if (!out->facts)
@@ -191,35 +200,55 @@ static time_t seconds_now(void)
 /* A base that is made again this fast is not worth the packing and checksumming of every build. */
 enum { WORTH_KEEPING_SECONDS = 5 };
 
-static int fill(const struct agent *a, const struct agent_input *in, int rootfs_fd,
-                struct agent_result *out, struct err *e)
+static int fill(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
+                struct err *e)
 {
+    const struct agent *a = in->agent;
     auto_str struct str key = { 0 };
     time_t start = seconds_now();
     if (in->cache_dir && a->identity && a->identity(in, &key, e) < 0)
         return -1;
     if (!key.len)
-        return fill_anew(a, in, rootfs_fd, out, e);
+        return fill_anew(in, rootfs_fd, out, e);
     if (cache_restore(in->cache_dir, key.data, rootfs_fd, &out->facts, e) < 0)
         return -1;
     if (out->facts)
         return check_filled(a, rootfs_fd, e);
-    if (fill_anew(a, in, rootfs_fd, out, e) < 0)
+    if (fill_anew(in, rootfs_fd, out, e) < 0)
         return -1;
     if (seconds_now() - start >= WORTH_KEEPING_SECONDS)
         cache_keep(in->cache_dir, key.data, rootfs_fd, out->facts);
     return 0;
 }
 
-int bootstrap_run(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
-                  struct err *e)
+/* The stage's agent, known since bootstrap_check. */
+static const struct agent *checked_agent(const struct agent_input *in, struct err *e)
 {
     const struct deffile_header *h = agent_header(in);
     const struct agent *a = h ? bootstrap_agent_find(h->value, NULL) : NULL;
     if (!a)
-        return err_set(e, ERR_BUG, "bootstrap_run without bootstrap_check");
+        err_set(e, ERR_BUG, "an agent is called that bootstrap_check has not seen");
+    return a;
+}
+
+int bootstrap_plan(const struct agent_input *in, struct json_object **out, struct err *e)
+{
+    const struct agent *a = checked_agent(in, e);
+    if (!a)
+        return -1;
+    const struct agent_input called = input_for(in, a);
+    return a->plan ? a->plan(&called, out, e) : 0;
+}
+
+int bootstrap_run(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
+                  struct err *e)
+{
+    const struct agent *a = checked_agent(in, e);
+    if (!a)
+        return -1;
+    const struct agent_input called = input_for(in, a);
     auto_err struct err why = { 0 };
-    if (fill(a, in, rootfs_fd, out, &why) == 0)
+    if (fill(&called, rootfs_fd, out, &why) == 0)
         return 0;
     json_object_put(out->facts);
     out->facts = NULL;
@@ -227,6 +256,6 @@ int bootstrap_run(const struct agent_input *in, int rootfs_fd, struct agent_resu
         err_code_set(&why, ERR_STEP);
     auto_free char *file = mem_printf("%s:", in->def->name);
     if (!str_starts(why.msg ? why.msg : "", file))
-        err_wrap(&why, "%s:%u", in->def->name, h->line);
+        err_wrap(&why, "%s:%u", in->def->name, agent_header(in)->line);
     return err_move(e, &why);
 }

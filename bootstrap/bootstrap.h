@@ -28,6 +28,7 @@ struct agent_key {
 
 /* Everything an agent gets. Strings are lent for the call. */
 struct agent_input {
+    const struct agent *agent;         /* the one that is called: set by bootstrap_… below */
     const struct deffile *def;         /* for messages "x.def:LINE:" */
     const struct deffile_stage *stage; /* the headers */
     const char *arch;                  /* target: "x86_64", "aarch64" … (uname -m names) */
@@ -49,6 +50,7 @@ struct agent {
     const char *aliases; /* further names, blank-separated, or NULL */
     const char *help;    /* one line */
     const struct agent_key *keys;
+    const void *family; /* where agents share their calls: what is this one's; NULL: nothing */
 
     /* Check header values on paper: syntax, known suites, host programs. Adds findings to DEF by
      * line. ERR_HOST: this host cannot run the agent. Optional (NULL: the keys table says all). */
@@ -85,6 +87,11 @@ bool agent_key_known(const struct agent *a, const char *key);
 /* Check the stage's headers against its agent's keys and its own check; findings are added to DEF.
  * ERR_INPUT when there are errors, ERR_HOST when this host cannot run the agent. */
 MUST_CHECK int bootstrap_check(const struct agent_input *in, struct deffile *def, struct err *e);
+
+/* What filling the root would do, as the agent's plan tells it; *OUT stays as it is when the agent
+ * tells nothing. */
+MUST_CHECK int bootstrap_plan(const struct agent_input *in, struct json_object **out,
+                              struct err *e);
 
 /* Fill the root: what the agent's fill does, from the cache when a root of the same identity is
  * kept there, then the check of must_have. out->facts is always an object with "agent". The failure

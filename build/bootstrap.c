@@ -9,16 +9,16 @@
 #include "build/parts.h"
 #include "runtime/runtime.h"
 
-static struct agent_input agent_input(const struct build *b, size_t stage)
+struct agent_input build_agent_input(const struct build *b, const struct deffile_stage *stage)
 {
     return (struct agent_input){
         .def = b->def,
-        .stage = &b->def->stages[stage],
+        .stage = stage,
         .arch = b->arch,
         .cache_dir = b->spec->cache_dir,
         .verify = b->spec->verify,
         .vault = b->spec->vault,
-        .log_fd = -1,
+        .log_fd = b->log_fd,
         .proxy_env = b->spec->proxy_env,
         .image_path = b->spec->image_path,
     };
@@ -51,7 +51,7 @@ static int check(struct build *b, struct err *e)
         sections_check(b->def, !b->spec->sections);
     auto_err struct err host = { 0 };
     for (size_t i = 0; b->def->ok && !host.code && i < b->def->n_stages; i++) {
-        struct agent_input in = agent_input(b, i);
+        struct agent_input in = build_agent_input(b, &b->def->stages[i]);
         if (bootstrap_check(&in, b->def, &host) == 0)
             err_clear(&host);
     }
@@ -92,8 +92,8 @@ static int plan(const struct build *b, struct json_object **report, struct err *
                 json_add(sections, json_object_new_string((*k)->name));
         }
         struct json_object *detail = NULL;
-        struct agent_input in = agent_input(b, i);
-        if (!keep && agent->plan && agent->plan(&in, &detail, e) < 0)
+        struct agent_input in = build_agent_input(b, s);
+        if (!keep && bootstrap_plan(&in, &detail, e) < 0)
             return -1;
         if (detail)
             json_put(stage, "base", detail);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "bootstrap/bootstrap.h"
 #include "build/build.h"
 #include "image/image.h"
 
@@ -93,6 +94,9 @@ struct build {
     struct json_object *steps;         /* {"name", "seconds"}, in order */
     struct json_object *labels;        /* of the image */
 };
+
+/* What the agent of STAGE gets; without a log until one is open. */
+struct agent_input build_agent_input(const struct build *b, const struct deffile_stage *stage);
 
 /* runtime_worker_spec.main and .cleanup; RESULT is the report as JSON text. */
 int build_work(void *ctx, struct str *result, struct err *e);

@@ -41,17 +41,7 @@ static int run_agent(struct build *b, const void *arg, struct err *e)
 {
     (void)arg;
     log_info("making the base: agent '%s'", deffile_header_value(b->stage, "bootstrap"));
-    const struct agent_input in = {
-        .def = b->def,
-        .stage = b->stage,
-        .arch = b->arch,
-        .cache_dir = b->spec->cache_dir,
-        .verify = b->spec->verify,
-        .vault = b->spec->vault,
-        .log_fd = b->log_fd,
-        .proxy_env = b->spec->proxy_env,
-        .image_path = b->spec->image_path,
-    };
+    const struct agent_input in = build_agent_input(b, b->stage);
     struct agent_result result = { 0 };
     if (bootstrap_run(&in, b->rootfs_fd, &result, e) < 0)
         return -1;
