@@ -3,41 +3,17 @@
 
 static const char *const always[] = { "aaa_base", NULL };
 
-static const struct yum_family family = {
-    .agent = "zypper",
-    .base_id = "repo-oss",
-    .always = always,
-};
-
-static int check(const struct agent_input *in, struct deffile *def, struct err *e)
-{
-    return yum_check(in, &family, def, e);
-}
-
-static int fill(const struct agent_input *in, int rootfs_fd, struct agent_result *out,
-                struct err *e)
-{
-    return yum_fill(in, &family, rootfs_fd, out, e);
-}
-
-static int plan(const struct agent_input *in, struct json_object **out, struct err *e)
-{
-    return yum_plan(in, &family, out, e);
-}
-
-static int identity(const struct agent_input *in, struct str *key, struct err *e)
-{
-    return yum_identity(in, &family, key, e);
-}
+static const struct yum_family family = { .base_id = "repo-oss", .always = always };
 
 const struct agent agent_zypper = {
     .name = "zypper",
     .aliases = NULL,
     .help = "openSUSE and other rpm-md repositories; no zypper is needed",
     .keys = yum_keys,
-    .check = check,
-    .fill = fill,
-    .plan = plan,
-    .identity = identity,
+    .family = &family,
+    .check = yum_check,
+    .fill = yum_fill,
+    .plan = yum_plan,
+    .identity = yum_identity,
     .needs_root_map = true,
 };

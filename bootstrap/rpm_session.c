@@ -122,8 +122,7 @@ static int open_all(struct yum_session *s, struct err *e)
     return yum_solve(s->spec, &s->pool, &s->trans, e);
 }
 
-int yum_session_open(const struct agent_input *in, const struct yum_family *family,
-                     struct yum_session *out, struct err *e)
+int yum_session_open(const struct agent_input *in, struct yum_session *out, struct err *e)
 {
     rpmlogSetCallback(on_rpm_log, NULL);
     *out = (struct yum_session){
@@ -132,7 +131,7 @@ int yum_session_open(const struct agent_input *in, const struct yum_family *fami
         .pool = { .cache_fd = -1, .fetch = &out->fetch },
     };
     queue_init(&out->pool.file_ids);
-    if (yum_spec_make(in, family, &out->spec, e) == 0 && open_all(out, e) == 0)
+    if (yum_spec_make(in, &out->spec, e) == 0 && open_all(out, e) == 0)
         return 0;
     yum_session_close(out);
     return -1;
@@ -203,30 +202,27 @@ struct json_object *yum_session_json(const struct yum_session *s)
 
 /* ── agents ─────────────────────────────────────────────────────────────────────────────────────*/
 
-int yum_check(const struct agent_input *in, const struct yum_family *family, struct deffile *def,
-              struct err *e)
+int yum_check(const struct agent_input *in, struct deffile *def, struct err *e)
 {
     (void)def;
     auto_yum_spec struct yum_spec *spec = NULL;
-    return yum_spec_make(in, family, &spec, e);
+    return yum_spec_make(in, &spec, e);
 }
 
-int yum_plan(const struct agent_input *in, const struct yum_family *family,
-             struct json_object **out, struct err *e)
+int yum_plan(const struct agent_input *in, struct json_object **out, struct err *e)
 {
     struct yum_session s;
-    if (yum_session_open(in, family, &s, e) < 0)
+    if (yum_session_open(in, &s, e) < 0)
         return -1;
     *out = yum_session_json(&s);
     yum_session_close(&s);
     return 0;
 }
 
-int yum_identity(const struct agent_input *in, const struct yum_family *family, struct str *key,
-                 struct err *e)
+int yum_identity(const struct agent_input *in, struct str *key, struct err *e)
 {
     struct yum_session s;
-    if (yum_session_open(in, family, &s, e) < 0)
+    if (yum_session_open(in, &s, e) < 0)
         return -1;
     str_addf(key, "yum 1 arch %s docs %d verify %d\n", s.spec->arch, !s.spec->no_docs,
              s.spec->verify);
@@ -288,11 +284,10 @@ static void announce(const struct yum_session *s)
     log_info("%zu packages, %s, from %s", s->trans.n, size, repos);
 }
 
-int yum_fill(const struct agent_input *in, const struct yum_family *family, int rootfs_fd,
-             struct agent_result *out, struct err *e)
+int yum_fill(const struct agent_input *in, int rootfs_fd, struct agent_result *out, struct err *e)
 {
     struct yum_session s;
-    if (yum_session_open(in, family, &s, e) < 0)
+    if (yum_session_open(in, &s, e) < 0)
         return -1;
     announce(&s);
     int rc = fetch_and_install(&s, rootfs_fd, e);

@@ -17,22 +17,18 @@ struct yum_session {
 };
 
 /* Read the headers, open the repositories, solve. QUIET: no notices (`--dry-run --json`). */
-MUST_CHECK int yum_session_open(const struct agent_input *in, const struct yum_family *family,
-                                struct yum_session *out, struct err *e);
+MUST_CHECK int yum_session_open(const struct agent_input *in, struct yum_session *out,
+                                struct err *e);
 void yum_session_close(struct yum_session *s);
 
 /* {"agent", "release", "arch", "verified", "repositories", "keys", "packages"}. */
 MUST_CHECK struct json_object *yum_session_json(const struct yum_session *s);
 
-/* What the agents' tables point at. */
-int yum_check(const struct agent_input *in, const struct yum_family *family, struct deffile *def,
-              struct err *e);
-int yum_fill(const struct agent_input *in, const struct yum_family *family, int rootfs_fd,
-             struct agent_result *out, struct err *e);
-int yum_plan(const struct agent_input *in, const struct yum_family *family,
-             struct json_object **out, struct err *e);
-int yum_identity(const struct agent_input *in, const struct yum_family *family, struct str *key,
-                 struct err *e);
+/* What the agents' tables point at; their family is a struct yum_family. */
+int yum_check(const struct agent_input *in, struct deffile *def, struct err *e);
+int yum_fill(const struct agent_input *in, int rootfs_fd, struct agent_result *out, struct err *e);
+int yum_plan(const struct agent_input *in, struct json_object **out, struct err *e);
+int yum_identity(const struct agent_input *in, struct str *key, struct err *e);
 
 /* The header keys of the family. */
 extern const struct agent_key yum_keys[];

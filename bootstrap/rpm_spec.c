@@ -293,7 +293,7 @@ static int read_headers(struct reading *r, const struct yum_family *family, stru
 {
     struct yum_spec *s = r->spec;
     const struct deffile_header *h = header(r, "osversion");
-    const char *version = h ? h->value : family->default_version;
+    const char *version = h ? h->value : NULL;
     if (version && (!isalnum((unsigned char)version[0]) || strlen(version) > 40 ||
                     version[strspn(version, "0123456789abcdefghijklmnopqrstuvwxyz"
                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ._-")]))
@@ -310,18 +310,17 @@ static int read_headers(struct reading *r, const struct yum_family *family, stru
     return h ? add_words(r, h, &s->modules, e) : 0;
 }
 
-int yum_spec_make(const struct agent_input *in, const struct yum_family *family,
-                  struct yum_spec **out, struct err *e)
+int yum_spec_make(const struct agent_input *in, struct yum_spec **out, struct err *e)
 {
     auto_yum_spec struct yum_spec *s = mem_zero(1, sizeof *s);
-    s->agent = family->agent;
+    s->agent = in->agent->name;
     s->arch = mem_strdup(in->arch);
     s->basearch = mem_strdup(base_arch(in->arch));
     s->verify = in->verify;
     s->repo_signed = true;
     s->base_dir = strchr(in->def->name, '/') ? path_dir(in->def->name) : NULL;
     struct reading r = { .in = in, .spec = s };
-    if (read_headers(&r, family, e) < 0)
+    if (read_headers(&r, in->agent->family, e) < 0)
         return -1;
     *out = steal_ptr(s);
     return 0;

@@ -41,15 +41,12 @@ struct yum_spec {
 
 /* How an agent differs from the others of its family. */
 struct yum_family {
-    const char *agent;
-    const char *base_id;         /* of MirrorURL */
-    const char *const *always;   /* installed first, NULL-terminated */
-    const char *default_version; /* OSVersion; NULL: none */
+    const char *base_id;       /* of MirrorURL */
+    const char *const *always; /* installed first, NULL-terminated */
 };
 
 /* ERR_INPUT as "x.def:LINE: …". Release with yum_spec_free. */
-MUST_CHECK int yum_spec_make(const struct agent_input *in, const struct yum_family *family,
-                             struct yum_spec **out, struct err *e);
+MUST_CHECK int yum_spec_make(const struct agent_input *in, struct yum_spec **out, struct err *e);
 void yum_spec_free(struct yum_spec *s);
 CLEANUP_DEFINE(struct yum_spec *, cleanup_yum_spec, yum_spec_free)
 #define auto_yum_spec cleanup_with(cleanup_yum_spec)
