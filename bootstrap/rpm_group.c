@@ -47,25 +47,19 @@ static void on_end(void *ctx, const char *name, const char *text)
 
 static int read_comps(struct yum_pool *p, const struct yum_repo *r, struct str *out, struct err *e)
 {
-    const struct yum_md *md = yum_repo_md(r, "group_gz");
-    md = md ? md : yum_repo_md(r, "group");
-    if (!md)
-        return 0;
-    auto_close int fd = yum_md_fetch(p->fetch, r, md, e);
-    if (fd < 0)
-        return -1;
-    bool too_long = false;
-    auto_file FILE *f =
-        yum_md_stream(md, fd, &(struct yum_stream){ COMPS_MAX_BYTES, false, &too_long }, e);
-    if (!f)
+    struct yum_stream stream = { .type = yum_repo_md(r, "group_gz") ? "group_gz" : "group",
+                                 .limit_bytes = COMPS_MAX_BYTES };
+    auto_file FILE *f = NULL;
+    if (yum_md_open(p, r, &stream, &f, e) < 0)
         return -1;
     char buf[65536];
     size_t n;
-    while ((n = fread(buf, 1, sizeof buf, f)) > 0)
+    while (f && (n = fread(buf, 1, sizeof buf, f)) > 0)
         str_add_n(out, buf, n);
-    return too_long || ferror(f) ? err_set(e, ERR_INPUT, "repository '%s': '%s' cannot be unpacked",
-                                           r->source->id, md->path)
-                                 : 0;
+    if (f && ferror(f))
+        return err_set(e, ERR_INPUT, "repository '%s': '%s' cannot be unpacked", r->source->id,
+                       yum_repo_md(r, stream.type)->path);
+    return 0;
 }
 
 static int find_group(struct yum_pool *p, struct comps *c, struct err *e)

@@ -9,53 +9,20 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define OPEN_MAX_BYTES (2ull << 30) /* of unpacked metadata whose size is not announced */
-
 /* ── primary ────────────────────────────────────────────────────────────────────────────────────*/
-
-int yum_md_fetch(const struct fetch *f, const struct yum_repo *r, const struct yum_md *md,
-                 struct err *e)
-{
-    struct fetch_file file = {
-        .mirrors = &r->mirrors,
-        .path = md->path,
-        .algo = md->algo,
-        .hex = md->hex,
-        .size_bytes = md->size_bytes,
-        .max_bytes = 1u << 30,
-    };
-    if (fetch_files(f, &file, 1, e) < 0) {
-        fetch_files_close(&file, 1);
-        return err_wrap(e, "repository '%s'", r->source->id);
-    }
-    free(file.from);
-    return file.fd;
-}
-
-static uint64_t open_limit(const struct yum_md *md)
-{
-    return md->open_size_bytes && md->open_size_bytes < OPEN_MAX_BYTES ? md->open_size_bytes
-                                                                       : OPEN_MAX_BYTES;
-}
 
 static int parse_primary(struct yum_pool *p, struct yum_repo *r, struct err *e)
 {
-    const struct yum_md *md = yum_repo_md(r, "primary");
-    auto_close int fd = yum_md_fetch(p->fetch, r, md, e);
-    if (fd < 0)
-        return -1;
-    bool too_long = false;
-    auto_file FILE *f =
-        yum_md_stream(md, fd, &(struct yum_stream){ open_limit(md), true, &too_long }, e);
-    if (!f)
+    struct yum_stream stream = { .type = "primary", .brief = true };
+    auto_file FILE *f = NULL;
+    if (yum_md_open(p, r, &stream, &f, e) < 0)
         return -1;
     int rc = repo_add_rpmmd(r->repo, f, NULL, 0);
-    if (too_long)
-        return err_set(e, ERR_INPUT, "repository '%s': '%s' is larger unpacked than announced",
-                       r->source->id, md->path);
+    if (yum_md_whole(r, &stream, e) < 0)
+        return -1;
     if (rc != 0)
         return err_set(e, ERR_INPUT, "repository '%s': '%s' cannot be read: %s", r->source->id,
-                       md->path, pool_errstr(p->pool));
+                       yum_repo_md(r, stream.type)->path, pool_errstr(p->pool));
     return 0;
 }
 
@@ -165,26 +132,20 @@ static void on_path(void *ctx, const char *pkgid, size_t path)
 static int add_repo_paths(struct yum_pool *p, struct yum_repo *r, struct yum_paths *paths,
                           const Id *ids, struct err *e)
 {
-    const struct yum_md *md = yum_repo_md(r, "filelists");
-    if (!md)
-        return 0;
-    auto_close int fd = yum_md_fetch(p->fetch, r, md, e);
-    if (fd < 0)
+    struct yum_stream stream = { .type = "filelists" };
+    auto_file FILE *f = NULL;
+    if (yum_md_open(p, r, &stream, &f, e) < 0)
         return -1;
-    bool too_long = false;
-    auto_file FILE *f =
-        yum_md_stream(md, fd, &(struct yum_stream){ open_limit(md), false, &too_long }, e);
     if (!f)
-        return -1;
+        return 0;
     struct adding a = { .repo = r->repo, .ids = ids };
     make_index(&a);
     paths->found = on_path;
     paths->ctx = &a;
     int rc = yum_filelists_scan(f, paths, e);
     free(a.index);
-    if (too_long)
-        return err_set(e, ERR_INPUT, "repository '%s': '%s' is larger unpacked than announced",
-                       r->source->id, md->path);
+    if (yum_md_whole(r, &stream, e) < 0)
+        return -1;
     r->has_filelists = rc == 0;
     return rc < 0 ? err_wrap(e, "repository '%s'", r->source->id) : 0;
 }

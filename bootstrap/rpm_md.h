@@ -29,21 +29,21 @@ MUST_CHECK int yum_pool_add_paths(struct yum_pool *p, Queue *wanted, struct err 
 /* The key under which a repository (SOLVID_META) lists the paths looked up so far. */
 Id yum_pool_paths_key(const struct yum_pool *p);
 
-/* How a file of metadata is read. */
+/* A file of metadata, and how it is read. */
 struct yum_stream {
-    uint64_t limit_bytes; /* what is longer unpacked ends early and sets *too_long */
+    const char *type;     /* "primary", "filelists", "modules", "group" … */
+    uint64_t limit_bytes; /* what is longer unpacked ends early; 0: as announced, 2 GiB at most */
     bool brief;           /* leave the texts of <description> out: half of primary.xml, of no use */
-    bool *too_long;
+    bool too_long;        /* found while reading: it was cut */
 };
 
-/* A file of metadata as a stream of its uncompressed bytes. FD is not used up; HOW's too_long must
- * outlive the stream. */
-MUST_CHECK FILE *yum_md_stream(const struct yum_md *md, int fd, const struct yum_stream *how,
-                               struct err *e);
+/* Fetch, verify and unpack a file of R's metadata. *FILE becomes the stream of its bytes, NULL when
+ * R has no such file. S must outlive it. */
+MUST_CHECK int yum_md_open(const struct yum_pool *p, const struct yum_repo *r, struct yum_stream *s,
+                           FILE **file, struct err *e);
 
-/* Fetch one file of metadata. Returns a verified descriptor. */
-MUST_CHECK int yum_md_fetch(const struct fetch *f, const struct yum_repo *r,
-                            const struct yum_md *md, struct err *e);
+/* Refuse what was cut. */
+MUST_CHECK int yum_md_whole(const struct yum_repo *r, const struct yum_stream *s, struct err *e);
 
 /* Find PATHS of STREAM (a filelists.xml): calls FOUND with the package's checksum in hexadecimal.
  */

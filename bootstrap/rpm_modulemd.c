@@ -181,16 +181,12 @@ int modules_parse(struct modules *m, FILE *f, const char *name, struct err *e)
 
 int modules_load(struct modules *m, struct yum_pool *p, const struct yum_repo *r, struct err *e)
 {
-    const struct yum_md *md = yum_repo_md(r, "modules");
-    if (!md)
-        return 0;
-    auto_close int fd = yum_md_fetch(p->fetch, r, md, e);
-    if (fd < 0)
+    struct yum_stream stream = { .type = "modules", .limit_bytes = OPEN_MAX_BYTES };
+    auto_file FILE *f = NULL;
+    if (yum_md_open(p, r, &stream, &f, e) < 0)
         return -1;
-    bool too_long = false;
-    auto_file FILE *f =
-        yum_md_stream(md, fd, &(struct yum_stream){ OPEN_MAX_BYTES, false, &too_long }, e);
     if (!f)
-        return -1;
-    return modules_parse(m, f, md->path, e) < 0 ? err_wrap(e, "repository '%s'", r->source->id) : 0;
+        return 0;
+    const char *path = yum_repo_md(r, stream.type)->path;
+    return modules_parse(m, f, path, e) < 0 ? err_wrap(e, "repository '%s'", r->source->id) : 0;
 }
