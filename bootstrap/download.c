@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bootstrap/download.h"
 
-#include <curl/curl.h>
-#include <strings.h>
-
 #include "base/fs.h"
 #include "base/mem.h"
+#include "bootstrap/fetch_url.h"
 #include "bootstrap/value.h"
 
 static inline void easy_release(CURL *c)
@@ -37,26 +35,14 @@ static size_t take_body(char *data, size_t size, size_t n, void *ctx)
     return len;
 }
 
-/* The value of NAME (any case) in an environment list, or NULL. */
-static const char *env_value(const char *const *env, const char *name)
+void download_proxy_set(CURL *c, const char *const *env, const char *url)
 {
-    size_t len = strlen(name);
-    for (; env && *env; env++)
-        if (strncasecmp(*env, name, len) == 0 && (*env)[len] == '=')
-            return *env + len + 1;
-    return NULL;
-}
-
-/* The proxy of the scheme, never libcurl's own look into our environment: rooms do not read it. */
-static void set_proxy(CURL *c, const struct download_spec *spec)
-{
-    const char *name = str_starts(spec->url, "https:") ? "https_proxy" : "http_proxy";
-    const char *proxy = env_value(spec->proxy_env, name);
-    if (!proxy)
-        proxy = env_value(spec->proxy_env, "all_proxy");
-    const char *except = env_value(spec->proxy_env, "no_proxy");
-    curl_easy_setopt(c, CURLOPT_PROXY, proxy ? proxy : "");
-    curl_easy_setopt(c, CURLOPT_NOPROXY, except ? except : "");
+    auto_url_proxy struct url_proxy p;
+    url_proxy_find(env, url, &p);
+    curl_easy_setopt(c, CURLOPT_PROXY, p.address);
+    curl_easy_setopt(c, CURLOPT_NOPROXY, p.except);
+    curl_easy_setopt(c, CURLOPT_PROXYUSERNAME, p.user);
+    curl_easy_setopt(c, CURLOPT_PROXYPASSWORD, p.password);
 }
 
 static void set_options(CURL *c, const struct download_spec *spec, struct body *b)
@@ -76,7 +62,7 @@ static void set_options(CURL *c, const struct download_spec *spec, struct body *
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, 60L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_USERAGENT, "hpcc/" HPCC_VERSION);
-    set_proxy(c, spec);
+    download_proxy_set(c, spec->proxy_env, spec->url);
 }
 
 /* What went wrong, in words that lead on. */

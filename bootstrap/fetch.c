@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
+#include "bootstrap/download.h"
 #include "bootstrap/fetch_store.h"
 #include "bootstrap/fetch_url.h"
 #include "bootstrap/value.h"
@@ -89,17 +90,6 @@ static size_t take_data(char *data, size_t size, size_t n, void *ctx)
     return len;
 }
 
-/* libcurl's own look into the environment is always overridden: rooms do not read it. */
-static void set_proxy(CURL *c, const struct fetch *f, const char *url)
-{
-    auto_url_proxy struct url_proxy p;
-    url_proxy_find(f->proxy_env, url, &p);
-    curl_easy_setopt(c, CURLOPT_PROXY, p.address);
-    curl_easy_setopt(c, CURLOPT_NOPROXY, p.except);
-    curl_easy_setopt(c, CURLOPT_PROXYUSERNAME, p.user);
-    curl_easy_setopt(c, CURLOPT_PROXYPASSWORD, p.password);
-}
-
 static void set_options(const struct fetch *f, struct transfer *t)
 {
     CURL *c = t->easy;
@@ -125,7 +115,7 @@ static void set_options(const struct fetch *f, struct transfer *t)
     curl_easy_setopt(c, CURLOPT_USERAGENT, "hpcc/" HPCC_VERSION);
     if (t->resume)
         curl_easy_setopt(c, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)t->resume);
-    set_proxy(c, f, t->url);
+    download_proxy_set(c, f->proxy_env, t->url);
 }
 
 static char *transfer_url(const struct transfer *t)
