@@ -78,12 +78,13 @@ int fs_read_at(int rootfs_fd, const char *path, size_t max, struct str *out, str
     return 0;
 }
 
-static int make_parents(int rootfs_fd, const char *path, struct err *e)
+/* The directory that will hold PATH, made where it is missing, and the last component. */
+static int open_made_parent(int rootfs_fd, const char *path, char **name, struct err *e)
 {
     auto_free char *dir = path_dir(path);
-    if (str_eq(dir, "."))
-        return 0;
-    return fs_mkdirs_at(rootfs_fd, dir, 0755, e);
+    if (!str_eq(dir, ".") && fs_mkdirs_at(rootfs_fd, dir, 0755, e) < 0)
+        return -1;
+    return fs_open_parent_at(rootfs_fd, path, name, e);
 }
 
 /* A name below DIR_FD that did not exist a moment ago; the caller creates with O_EXCL semantics. */
@@ -94,10 +95,8 @@ static char *temp_name(const char *name, unsigned try)
 
 int fs_write_at(int rootfs_fd, const char *path, const struct str *data, mode_t mode, struct err *e)
 {
-    if (make_parents(rootfs_fd, path, e) < 0)
-        return -1;
     auto_free char *name = NULL;
-    auto_close int dir_fd = fs_open_parent_at(rootfs_fd, path, &name, e);
+    auto_close int dir_fd = open_made_parent(rootfs_fd, path, &name, e);
     if (dir_fd < 0)
         return -1;
     auto_free char *temp = temp_name(name, 0);
@@ -116,10 +115,8 @@ int fs_write_at(int rootfs_fd, const char *path, const struct str *data, mode_t 
 
 int fs_symlink_at(int rootfs_fd, const char *target, const char *path, struct err *e)
 {
-    if (make_parents(rootfs_fd, path, e) < 0)
-        return -1;
     auto_free char *name = NULL;
-    auto_close int dir_fd = fs_open_parent_at(rootfs_fd, path, &name, e);
+    auto_close int dir_fd = open_made_parent(rootfs_fd, path, &name, e);
     if (dir_fd < 0)
         return -1;
     auto_free char *temp = temp_name(name, 0);

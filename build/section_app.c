@@ -45,45 +45,35 @@ static int each_app(struct build *b, const struct section_kind *kind,
     return 0;
 }
 
-static int write_text(struct build *b, const char *path, const struct str *text, mode_t mode,
+/* Sections whose body becomes a file of the application. */
+static const struct app_file {
+    const char *section, *name;
+    const char *head; /* NULL: the body's own #! line, or that of a shell */
+    mode_t mode;
+} app_files[] = {
+    { "appenv", "env/90-environment.sh", "#!/bin/sh\n\n", 0755 },
+    { "apphelp", "runscript.help", "", 0644 },
+    { "apprun", "runscript", NULL, 0755 },
+    { "appstart", "startscript", NULL, 0755 },
+    { "apptest", "test", NULL, 0755 },
+};
+
+static int write_file(struct build *b, const struct section_kind *kind, const char *app,
                       struct err *e)
 {
-    return fs_write_at(b->rootfs_fd, path, text, mode, e);
-}
-
-static int write_env(struct build *b, const struct section_kind *kind, const char *app,
-                     struct err *e)
-{
-    auto_str struct str text = { 0 };
-    auto_free char *path = app_path(app, "env/90-environment.sh");
-    str_add(&text, "#!/bin/sh\n\n");
-    section_body(b->stage, kind->name, app, &text);
-    return write_text(b, path, &text, 0755, e);
-}
-
-static int write_help(struct build *b, const struct section_kind *kind, const char *app,
-                      struct err *e)
-{
-    auto_str struct str text = { 0 };
-    auto_free char *path = app_path(app, "runscript.help");
-    str_add(&text, "");
-    section_body(b->stage, kind->name, app, &text);
-    return write_text(b, path, &text, 0644, e);
-}
-
-static int write_script(struct build *b, const struct section_kind *kind, const char *app,
-                        struct err *e)
-{
-    const char *name = str_eq(kind->name, "apprun")     ? "runscript"
-                       : str_eq(kind->name, "appstart") ? "startscript"
-                                                        : "test";
-    auto_free char *path = app_path(app, name);
+    const struct app_file *f = app_files;
+    while (!str_eq(f->section, kind->name))
+        f++;
+    auto_free char *path = app_path(app, f->name);
     auto_str struct str body = { 0 };
     auto_str struct str text = { 0 };
     str_add(&body, "");
     section_body(b->stage, kind->name, app, &body);
-    script_with_interpreter(body.data, "", &text);
-    return write_text(b, path, &text, 0755, e);
+    if (f->head)
+        str_addf(&text, "%s%s", f->head, body.data);
+    else
+        script_with_interpreter(body.data, "", &text);
+    return fs_write_at(b->rootfs_fd, path, &text, f->mode, e);
 }
 
 static int write_labels(struct build *b, const struct section_kind *kind, const char *app,
@@ -99,7 +89,7 @@ static int write_labels(struct build *b, const struct section_kind *kind, const 
     labels_set(labels, "SCIF_APPNAME", app);
     auto_free char *json = json_text(labels, 1);
     str_addf(&text, "%s\n", json);
-    return write_text(b, path, &text, 0644, e);
+    return fs_write_at(b->rootfs_fd, path, &text, 0644, e);
 }
 
 static int install(struct build *b, const struct section_kind *kind, const char *app, struct err *e)
@@ -109,19 +99,9 @@ static int install(struct build *b, const struct section_kind *kind, const char 
     return script_run(b, &spec, e);
 }
 
-static int perform_env(struct build *b, const struct section_kind *kind, struct err *e)
+static int perform_file(struct build *b, const struct section_kind *kind, struct err *e)
 {
-    return each_app(b, kind, write_env, e);
-}
-
-static int perform_help(struct build *b, const struct section_kind *kind, struct err *e)
-{
-    return each_app(b, kind, write_help, e);
-}
-
-static int perform_script(struct build *b, const struct section_kind *kind, struct err *e)
-{
-    return each_app(b, kind, write_script, e);
+    return each_app(b, kind, write_file, e);
 }
 
 static int perform_labels(struct build *b, const struct section_kind *kind, struct err *e)
@@ -134,10 +114,10 @@ static int perform_install(struct build *b, const struct section_kind *kind, str
     return each_app(b, kind, install, e);
 }
 
-const struct section_kind section_appenv = { .name = "appenv", .perform = perform_env };
-const struct section_kind section_apphelp = { .name = "apphelp", .perform = perform_help };
-const struct section_kind section_apprun = { .name = "apprun", .perform = perform_script };
-const struct section_kind section_appstart = { .name = "appstart", .perform = perform_script };
-const struct section_kind section_apptest = { .name = "apptest", .perform = perform_script };
+const struct section_kind section_appenv = { .name = "appenv", .perform = perform_file };
+const struct section_kind section_apphelp = { .name = "apphelp", .perform = perform_file };
+const struct section_kind section_apprun = { .name = "apprun", .perform = perform_file };
+const struct section_kind section_appstart = { .name = "appstart", .perform = perform_file };
+const struct section_kind section_apptest = { .name = "apptest", .perform = perform_file };
 const struct section_kind section_applabels = { .name = "applabels", .perform = perform_labels };
 const struct section_kind section_appinstall = { .name = "appinstall", .perform = perform_install };

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/place.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -40,22 +41,6 @@ static int report(const struct cli *cli, const char *path, bool json, struct err
     return 0;
 }
 
-/* Say it before any work; image_create itself refuses too. */
-static int check_target(const struct image_create_spec *spec, struct err *e)
-{
-    struct stat st;
-    if (stat(spec->path, &st) < 0 && lstat(spec->path, &st) < 0)
-        return 0;
-    if (S_ISDIR(st.st_mode))
-        return err_set(e, ERR_USAGE, "'%s' is a directory", spec->path);
-    if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
-        return err_set(e, ERR_USAGE, "'%s' is not a regular file", spec->path);
-    if (spec->replace)
-        return 0;
-    err_set(e, ERR_FAILED, "'%s' exists already", spec->path);
-    return err_hint(e, "'--force' replaces it");
-}
-
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     struct image_create_spec spec = {
@@ -68,7 +53,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         err_wrap(e, "--size");
         return err_code_set(e, ERR_USAGE);
     }
-    if (check_target(&spec, e) < 0 || image_create(&spec, e) < 0)
+    if (place_check_new(spec.path, spec.replace, e) < 0 || image_create(&spec, e) < 0)
         return -1;
     return report(cli, spec.path, args_has(args, "json"), e);
 }

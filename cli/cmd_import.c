@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/place.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -42,20 +43,6 @@ static int take_epoch(const struct cli *cli, struct image_pack_spec *spec, struc
     spec->deterministic = true;
     spec->epoch = (int64_t)epoch;
     return 0;
-}
-
-/* Say it before the archive is read; publishing refuses too. */
-static int check_target(const struct image_pack_spec *spec, struct err *e)
-{
-    struct stat st;
-    if (stat(spec->path, &st) < 0 && lstat(spec->path, &st) < 0)
-        return 0;
-    if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
-        return err_set(e, ERR_USAGE, "'%s' is not a regular file", spec->path);
-    if (spec->replace)
-        return 0;
-    err_set(e, ERR_FAILED, "'%s' exists already", spec->path);
-    return err_hint(e, "'--force' replaces it");
 }
 
 /* The archive or directory: a path, or the standard input for "-" and for none. */
@@ -123,7 +110,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     };
     if (take_size(args, "size", &spec.size_bytes, e) < 0 ||
         take_size(args, "max-size", &max_bytes, e) < 0 || take_epoch(cli, &spec, e) < 0 ||
-        check_target(&spec, e) < 0)
+        place_check_new(spec.path, spec.replace, e) < 0)
         return -1;
     auto_close int lock_fd = -1;
     auto_close int in_fd = open_input(args, e);

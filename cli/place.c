@@ -38,3 +38,18 @@ void place_free(struct place *p)
     free(p->path);
     *p = (struct place){ 0 };
 }
+
+int place_check_new(const char *path, bool replace, struct err *e)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 && lstat(path, &st) < 0)
+        return 0;
+    if (S_ISDIR(st.st_mode))
+        return err_set(e, ERR_USAGE, "'%s' is a directory", path);
+    if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+        return err_set(e, ERR_USAGE, "'%s' is not a regular file", path);
+    if (replace)
+        return 0;
+    err_set(e, ERR_FAILED, "'%s' exists already", path);
+    return err_hint(e, "'--force' replaces it");
+}

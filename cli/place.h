@@ -2,7 +2,9 @@
 #ifndef CLI_PLACE_H
 #define CLI_PLACE_H
 
-/* "IMAGE:/PATH", as scp writes it. */
+/* Where an image is, and "IMAGE:/PATH", as scp writes it. */
+
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -20,5 +22,9 @@ MUST_CHECK int place_parse_words(const char *arg, const char *rest, struct place
                                  struct err *e);
 void place_free(struct place *p);
 #define auto_place cleanup_with(place_free)
+
+/* Whether a new image may be made at PATH: nothing is there, or a file that is to be REPLACEd.
+ * Publishing refuses too; this says it before the work. */
+MUST_CHECK int place_check_new(const char *path, bool replace, struct err *e);
 
 #endif

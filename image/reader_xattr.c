@@ -114,11 +114,45 @@ static int load_block_area(const struct image_reader *r, const struct reader_ino
     return 1;
 }
 
-/* Area I of the inode: 0 behind it, 1 its block. 1: loaded, 0: none, or a negative errno. */
-static int load_area(const struct image_reader *r, const struct reader_inode *inode, int i,
-                     struct xattr_area *a)
+/* All attributes of an inode, one after the other: those behind it, then those of its block. */
+struct walk {
+    const struct image_reader *r;
+    struct reader_inode inode;
+    struct xattr_area area;
+    int areas; /* looked for so far */
+    size_t pos;
+};
+
+static int walk_start(struct walk *w, const struct image_reader *r, uint32_t ino)
 {
-    return i == 0 ? load_inode_area(r, inode, a) : load_block_area(r, inode, a);
+    w->r = r;
+    w->areas = 0;
+    w->area.len = w->pos = 0; /* an area at its end */
+    return reader_inode_load(r, ino, &w->inode);
+}
+
+/* 1: *X is the next one that is shown, lent until the next call; 0: there are no more; or a
+ * negative errno. */
+static int walk_next(struct walk *w, struct xattr *x)
+{
+    for (;;) {
+        int rc = next_entry(&w->area, &w->pos, x);
+        if (rc < 0 || (rc == 1 && x->name_len))
+            return rc;
+        if (rc == 1)
+            continue;
+        if (w->areas == 2)
+            return 0;
+        w->area.len = w->pos = 0;
+        rc = w->areas++ == 0 ? load_inode_area(w->r, &w->inode, &w->area)
+                             : load_block_area(w->r, &w->inode, &w->area);
+        if (rc < 0)
+            return rc;
+        if (rc == 1)
+            w->pos = w->area.entries;
+        else
+            w->area.len = 0;
+    }
 }
 
 /* An ACL as ext stores it (short entries where no id is needed) into the form of the system calls
@@ -171,55 +205,31 @@ static ssize_t give_value(const struct xattr *x, void *buf, size_t len)
 ssize_t image_read_xattr(const struct image_reader *r, uint32_t ino, const char *name, void *buf,
                          size_t len)
 {
-    struct reader_inode inode;
-    struct xattr_area area;
-    int rc = reader_inode_load(r, ino, &inode);
+    struct walk w;
+    struct xattr x;
+    int rc = walk_start(&w, r, ino);
     if (rc < 0)
         return rc;
-    for (int i = 0; i < 2; i++) {
-        rc = load_area(r, &inode, i, &area);
-        if (rc < 0)
-            return rc;
-        if (rc == 0)
-            continue;
-        struct xattr x;
-        size_t pos = area.entries;
-        while ((rc = next_entry(&area, &pos, &x)) == 1)
-            if (x.name_len && strcmp(x.name, name) == 0)
-                return give_value(&x, buf, len);
-        if (rc < 0)
-            return rc;
-    }
-    return -ENODATA;
+    while ((rc = walk_next(&w, &x)) == 1)
+        if (strcmp(x.name, name) == 0)
+            return give_value(&x, buf, len);
+    return rc < 0 ? rc : -ENODATA;
 }
 
 ssize_t image_read_xattr_list(const struct image_reader *r, uint32_t ino, char *buf, size_t len)
 {
-    struct reader_inode inode;
-    struct xattr_area area;
+    struct walk w;
+    struct xattr x;
     size_t total = 0;
-    int rc = reader_inode_load(r, ino, &inode);
+    int rc = walk_start(&w, r, ino);
     if (rc < 0)
         return rc;
-    for (int i = 0; i < 2; i++) {
-        rc = load_area(r, &inode, i, &area);
-        if (rc < 0)
-            return rc;
-        if (rc == 0)
-            continue;
-        struct xattr x;
-        size_t pos = area.entries;
-        while ((rc = next_entry(&area, &pos, &x)) == 1) {
-            if (!x.name_len)
-                continue;
-            if (len && x.name_len + 1 > len - total)
-                return -ERANGE;
-            if (len)
-                memcpy(buf + total, x.name, x.name_len + 1);
-            total += x.name_len + 1;
-        }
-        if (rc < 0)
-            return rc;
+    while ((rc = walk_next(&w, &x)) == 1) {
+        if (len && x.name_len + 1 > len - total)
+            return -ERANGE;
+        if (len)
+            memcpy(buf + total, x.name, x.name_len + 1);
+        total += x.name_len + 1;
     }
-    return (ssize_t)total;
+    return rc < 0 ? rc : (ssize_t)total;
 }
