@@ -11,6 +11,17 @@ void edit_close(struct edit *ed)
     ed->fd = -1;
 }
 
+int edit_check(const char *path, const struct stat *st, struct err *e)
+{
+    struct stat now;
+    if (stat(path, &now) < 0)
+        return err_sys(e, "cannot look at image '%s'", path);
+    if (now.st_ino == st->st_ino && now.st_dev == st->st_dev)
+        return 0;
+    err_set(e, ERR_FAILED, "image '%s' was just replaced by another process", path);
+    return err_hint(e, "look at the new one, then try again");
+}
+
 int edit_open(const char *path, enum image_lock lock, struct edit *out, struct err *e)
 {
     auto_edit struct edit ed = EDIT_INIT;
@@ -28,14 +39,8 @@ int edit_open(const char *path, enum image_lock lock, struct edit *out, struct e
         return err_sys(e, "cannot change image '%s'", path);
     if (image_lock(ed.fd, path, lock, e) < 0)
         return -1;
-    struct stat now;
-    if (stat(path, &now) < 0)
-        return err_sys(e, "cannot look at image '%s'", path);
-    if (now.st_ino != ed.st.st_ino || now.st_dev != ed.st.st_dev || first.st_ino != now.st_ino ||
-        first.st_dev != now.st_dev) {
-        err_set(e, ERR_FAILED, "image '%s' was just replaced by another process", path);
-        return err_hint(e, "look at the new one, then try again");
-    }
+    if (edit_check(path, &first, e) < 0 || edit_check(path, &ed.st, e) < 0)
+        return -1;
     *out = ed;
     ed.fd = -1;
     return 0;

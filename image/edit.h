@@ -20,6 +20,9 @@ struct edit {
 
 /* ERR_INPUT: PATH holds no ext file system. ERR_FAILED: it is in use, or may not be written. */
 MUST_CHECK int edit_open(const char *path, enum image_lock lock, struct edit *out, struct err *e);
+
+/* ERR_FAILED when PATH no longer names the file ST. */
+MUST_CHECK int edit_check(const char *path, const struct stat *st, struct err *e);
 void edit_close(struct edit *ed);
 #define auto_edit cleanup_with(edit_close)
 

@@ -137,6 +137,34 @@ MUST_CHECK int image_copy_in(const struct image_copy_spec *spec, struct err *e);
  * image_unpack. A copy that fails is taken away again. */
 MUST_CHECK int image_copy_out(const struct image_copy_spec *spec, struct err *e);
 
+/* Put what was written over an image into it: the upper directory of an overlay mount whose lower
+ * directory was the image. In two steps, with the run that writes between them. */
+struct image_merge;
+
+struct image_merge_spec {
+    int upper_fd; /* lent; nobody writes to it any more */
+    bool layer;   /* the image is an overlay: UPPER lies over its /upper, and what deletes something
+                     in lower layers is kept. Else deleted files go, the rest takes its place */
+    bool owners;  /* as they are in UPPER. Else a file that was there keeps its owner, and new ones
+                     get uid and gid */
+    uid_t uid;
+    gid_t gid;
+};
+
+/* Take the right to replace PATH, which IMAGE_FD has open, until image_merge_free; readers are not
+ * disturbed. ERR_FAILED: another writer is at it, or PATH may not be replaced by us. */
+MUST_CHECK int image_merge_begin(const char *path, int image_fd, struct image_merge **out,
+                                 struct err *e);
+
+/* Write a new image with the changes, growing with a notice when it must, and publish it by rename.
+ * *CHANGED: there was something to write. May be called in a child, also one that is root of a
+ * user namespace (which can read all of UPPER). Once. */
+MUST_CHECK int image_merge_end(struct image_merge *m, const struct image_merge_spec *spec,
+                               bool *changed, struct err *e);
+void image_merge_free(struct image_merge *m);
+CLEANUP_DEFINE(struct image_merge *, cleanup_image_merge, image_merge_free)
+#define auto_image_merge cleanup_with(cleanup_image_merge)
+
 /* ── change ───────────────────────────────────────────────────────────────────────────────────────
  */
 

@@ -61,6 +61,7 @@ static const struct prefix {
 };
 
 static const struct prefix security = { "security.", INDEX_SECURITY, false };
+static const struct prefix trusted = { "trusted.", INDEX_TRUSTED, false };
 
 static const struct prefix *prefix_of(const char *name)
 {
@@ -294,6 +295,8 @@ int pack_xattr_take(struct pack_plan *p, struct pack_node *n, struct err *e)
     for (size_t i = 0; i < n->from->n_xattrs; i++) {
         const struct source_xattr *x = &n->from->xattrs[i];
         const struct prefix *prefix = prefix_of(x->name);
+        if (!prefix && str_starts(x->name, trusted.text)) /* an overlay's own image keeps them */
+            prefix = &trusted;
         if (!prefix && str_starts(x->name, security.text))
             prefix = &security;
         if (prefix)

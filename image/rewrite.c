@@ -32,14 +32,17 @@ static int read_keep(const struct rewrite *r, struct pack_keep *keep, struct err
     return 0;
 }
 
-int rewrite_open(const char *path, enum image_lock lock, struct rewrite *r, struct err *e)
+int rewrite_read(const char *path, struct rewrite *r, struct err *e)
 {
-    if (edit_open(path, lock, &r->edit, e) < 0)
-        return -1;
     const struct source_image_spec spec = { .fd = r->edit.fd, .info = &r->edit.info };
     if (source_image_open(&spec, &r->tree, e) < 0 || read_keep(r, &r->keep, e) < 0)
         return err_wrap(e, "image '%s'", path);
     return 0;
+}
+
+int rewrite_open(const char *path, enum image_lock lock, struct rewrite *r, struct err *e)
+{
+    return edit_open(path, lock, &r->edit, e) < 0 ? -1 : rewrite_read(path, r, e);
 }
 
 int rewrite_publish(const char *path, struct rewrite *r, uint64_t size_bytes, struct err *e)

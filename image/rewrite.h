@@ -19,8 +19,11 @@ struct rewrite {
         .edit = EDIT_INIT                                                                          \
     }
 
-/* Lock PATH, read its tree and identity. Errors as edit_open, and ERR_INPUT: damaged. R is to be
- * closed in any case. */
+/* Read the tree and identity of R, whose edit is open. ERR_INPUT: damaged. */
+MUST_CHECK int rewrite_read(const char *path, struct rewrite *r, struct err *e);
+
+/* Lock PATH, then rewrite_read. Errors as edit_open, and ERR_INPUT: damaged. R is to be closed in
+ * any case. */
 MUST_CHECK int rewrite_open(const char *path, enum image_lock lock, struct rewrite *r,
                             struct err *e);
 

@@ -157,6 +157,8 @@ static struct source_node *first_name(struct inode_map *m, const struct stat *st
 
 static bool kept_xattr(const char *name)
 {
+    if (str_starts(name, "trusted.overlay.")) /* of the mount that the tree lies on */
+        return false;
     return str_starts(name, "user.") || str_starts(name, "trusted.") ||
            str_eq(name, "security.capability") || str_starts(name, "system.posix_acl_");
 }

@@ -94,8 +94,8 @@ static int clash(const struct source_node *dir, const char *name, const char *wh
     return -1;
 }
 
-static void remember(struct source_graft *g, const struct source *from, const struct source_node *f,
-                     struct source_node *n)
+void source_graft_content(struct source_graft *g, const struct source *from,
+                          const struct source_node *f, struct source_node *n)
 {
     if (g->n_scions == g->cap_scions) {
         g->cap_scions = g->cap_scions ? g->cap_scions * 2 : 64;
@@ -159,12 +159,11 @@ static int add_node(struct source_graft *g, const struct source *from, struct so
     if (!S_ISDIR(f->mode) && file->mark)
         return source_link(n, (struct source_node *)(uintptr_t)file->mark, e);
     file->mark = (uint64_t)(uintptr_t)n;
-    remember(g, from, file, n);
+    source_graft_content(g, from, file, n);
     return take_metadata(file, n, spec->owners, e);
 }
 
-int source_graft_add(struct source_graft *g, struct source **take,
-                     const struct source_graft_spec *spec, struct err *e)
+struct source *source_graft_adopt(struct source_graft *g, struct source **take)
 {
     struct source *from = steal_ptr(*take);
     g->added = mem_resize(g->added, g->n_added + 1, sizeof(struct source *));
@@ -172,6 +171,13 @@ int source_graft_add(struct source_graft *g, struct source **take,
     source_sort(from);
     for (struct source_node *n = from->root; n; n = source_next(n, false))
         n->mark = 0;
+    return from;
+}
+
+int source_graft_add(struct source_graft *g, struct source **take,
+                     const struct source_graft_spec *spec, struct err *e)
+{
+    struct source *from = source_graft_adopt(g, take);
     from->root->mark = (uint64_t)(uintptr_t)spec->dir;
     for (struct source_node *n = source_next(from->root, false); n; n = source_next(n, false))
         if (add_node(g, from, n, spec, e) < 0)

@@ -25,4 +25,12 @@ struct source_graft_spec {
 MUST_CHECK int source_graft_add(struct source_graft *g, struct source **take,
                                 const struct source_graft_spec *spec, struct err *e);
 
+/* For those who put nodes in themselves: *TAKE lives as long as BASE from here on; it is returned
+ * sorted, its marks 0. */
+struct source *source_graft_adopt(struct source_graft *g, struct source **take);
+
+/* N, a regular file of the base, gets its content from F, a file of the adopted FROM. */
+void source_graft_content(struct source_graft *g, const struct source *from,
+                          const struct source_node *f, struct source_node *n);
+
 #endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "image/image.h"
+#include "image/rewrite.h"
+#include "image/source_dir.h"
+#include "image/source_merge.h"
+
+struct image_merge {
+    char *path;
+    struct rewrite rewrite; /* open and locked; the tree is read when there is something to merge */
+};
+
+/* What would only fail when the work is done is tried before it begins. */
+static int check_replaceable(const char *path, const struct stat *st, struct err *e)
+{
+    auto_draft struct fs_draft draft = FS_DRAFT_INIT;
+    if (geteuid() != 0 && st->st_uid != geteuid()) {
+        err_set(e, ERR_FAILED, "cannot change image '%s': it belongs to another user", path);
+        return err_hint(e, "work on a copy of it: 'cp --sparse=always'");
+    }
+    return fs_draft_open(path, &draft, e);
+}
+
+int image_merge_begin(const char *path, int image_fd, struct image_merge **out, struct err *e)
+{
+    auto_image_merge struct image_merge *m = mem_zero(1, sizeof *m);
+    m->rewrite = (struct rewrite)REWRITE_INIT;
+    m->path = mem_strdup(path);
+    struct stat st;
+    if (edit_open(path, IMAGE_LOCK_REPLACE, &m->rewrite.edit, e) < 0)
+        return -1;
+    if (fstat(image_fd, &st) < 0)
+        return err_sys(e, "cannot look at image '%s'", path);
+    if (edit_check(path, &st, e) < 0 || check_replaceable(path, &st, e) < 0)
+        return -1;
+    *out = steal_ptr(m);
+    return 0;
+}
+
+void image_merge_free(struct image_merge *m)
+{
+    if (!m)
+        return;
+    rewrite_close(&m->rewrite);
+    free(m->path);
+    free(m);
+}
+
+static struct source_node *directory(struct source *s, const char *name,
+                                     const struct image_merge_spec *spec, struct err *e)
+{
+    struct source_node *n = source_find(s, s->root, name, strlen(name));
+    if (n && S_ISDIR(n->mode))
+        return n;
+    if (n) {
+        err_set(e, ERR_INPUT, "'/%s' of the overlay image is not a directory", name);
+        return NULL;
+    }
+    n = source_add(s, s->root, name, strlen(name), S_IFDIR | 0755, e);
+    if (n) {
+        n->uid = spec->uid;
+        n->gid = spec->gid;
+        n->mtime = s->root->mtime;
+    }
+    return n;
+}
+
+/* Where UPPER belongs in the tree of the image. */
+static struct source_node *find_base(struct source *s, const struct image_merge_spec *spec,
+                                     struct err *e)
+{
+    if (!spec->layer)
+        return s->root;
+    struct source_node *upper = directory(s, "upper", spec, e);
+    return upper && directory(s, "work", spec, e) ? upper : NULL;
+}
+
+static bool changes_nothing(const struct source *upper, const struct source_node *base)
+{
+    return upper->root->n_children == 0 && (base->mode & 07777) == (upper->root->mode & 07777);
+}
+
+/* Ids as this process sees them: it may have entered a user namespace since the image was opened. A
+ * group that it cannot name is replaced by its own. */
+static int refresh(struct edit *ed, struct err *e)
+{
+    enum { OVERFLOW_ID = 65534 };
+    gid_t was = ed->st.st_gid;
+    if (fstat(ed->fd, &ed->st) < 0)
+        return err_sys(e, "cannot look at the image");
+    if (ed->st.st_gid == OVERFLOW_ID && was != OVERFLOW_ID)
+        ed->st.st_gid = getegid();
+    return 0;
+}
+
+int image_merge_end(struct image_merge *m, const struct image_merge_spec *spec, bool *changed,
+                    struct err *e)
+{
+    struct rewrite *r = &m->rewrite;
+    *changed = false;
+    auto_source struct source *upper = source_from_dir(spec->upper_fd, NULL, e);
+    if (!upper || rewrite_read(m->path, r, e) < 0)
+        return -1;
+    struct source_node *base = find_base(r->tree.source, spec, e);
+    if (!base)
+        return err_wrap(e, "image '%s'", m->path);
+    if (changes_nothing(upper, base))
+        return 0;
+    const struct source_merge_spec merge = { r->tree.source, base, spec };
+    struct source_graft *g = source_graft_new(r->tree.source);
+    if (source_merge(g, &upper, &merge, e) < 0)
+        return err_wrap(e, "image '%s'", m->path);
+    if (edit_check(m->path, &r->edit.st, e) < 0 || refresh(&r->edit, e) < 0)
+        return -1;
+    r->grow = true;
+    if (rewrite_publish(m->path, r, r->edit.info.fs_bytes, e) < 0)
+        return -1;
+    *changed = true;
+    return 0;
+}
