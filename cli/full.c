@@ -7,9 +7,9 @@
 #include "base/path.h"
 #include "cli/cli.h"
 
-/* hpcc-full stands beside hpcc in the build tree and in ../libexec/hpcc once installed. The place
- * is found from the kernel's own account of this program, never from argv[0] or $PATH. */
-int cli_exec_full(struct cli *cli, const char *const *argv, struct err *e)
+/* The other programs stand beside hpcc in the build tree and in ../libexec/hpcc once installed. The
+ * place is found from the kernel's own account of this program, never from argv[0] or $PATH. */
+static int own_dir(char **dir, struct err *e)
 {
     char self[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -19,10 +19,32 @@ int cli_exec_full(struct cli *cli, const char *const *argv, struct err *e)
         return err_code_set(e, ERR_HOST);
     }
     self[len] = '\0';
-    auto_free char *dir = path_dir(self);
-    static const char *const places[] = { "hpcc-full", "../" HPCC_LIBEXEC_NAME "/hpcc/hpcc-full" };
+    *dir = path_dir(self);
+    return 0;
+}
+
+static const char *const places[] = { "", "../" HPCC_LIBEXEC_NAME "/hpcc/" };
+
+char *cli_find_program(const char *name)
+{
+    auto_free char *dir = NULL;
+    if (own_dir(&dir, NULL) < 0)
+        return NULL;
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        auto_free char *path = path_join(dir, places[i]);
+        auto_free char *path = mem_printf("%s/%s%s", dir, places[i], name);
+        if (access(path, X_OK) == 0)
+            return steal_ptr(path);
+    }
+    return NULL;
+}
+
+int cli_exec_full(struct cli *cli, const char *const *argv, struct err *e)
+{
+    auto_free char *dir = NULL;
+    if (own_dir(&dir, e) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        auto_free char *path = mem_printf("%s/%shpcc-full", dir, places[i]);
         execve(path, (char *const *)argv, (char *const *)cli->environ);
         if (errno != ENOENT && errno != ENOTDIR) {
             err_sys(e, "cannot start '%s'", path);

@@ -298,12 +298,24 @@ MUST_CHECK int image_read_path(const struct image_reader *r, const char *path, b
 MUST_CHECK int image_read_file(const struct image_reader *r, const char *path, size_t max,
                                struct str *out, struct err *e);
 
-/* ── serve: a FUSE server over the reader ─────────────────────────────────────────────────────────
+/* ── serve: a FUSE server ─────────────────────────────────────────────────────────────────────────
  */
+
+struct image_tree; /* what can be served; thread-safe after open */
+
+/* The file system at OFFSET of FD (lent, must outlive the tree). ERR_INPUT: damaged, or a kind
+ * that is not read. squashfs goes through libsquashfuse and is a library of its own (hpcc-squash),
+ * there only when libsquashfuse was there at build time: who runs ext images does not load it. */
+MUST_CHECK int image_tree_open_ext(int fd, uint64_t offset, struct image_tree **out, struct err *e);
+MUST_CHECK int image_tree_open_squashfs(int fd, uint64_t offset, struct image_tree **out,
+                                        struct err *e);
+void image_tree_close(struct image_tree *t);
+CLEANUP_DEFINE(struct image_tree *, cleanup_image_tree, image_tree_close)
+#define auto_image_tree cleanup_with(cleanup_image_tree)
 
 struct image_serve_spec {
     int image_fd;
-    const struct image_reader *reader;
+    const struct image_tree *tree;
     int fuse_fd;        /* /dev/fuse, already mounted */
     unsigned n_threads; /* 0: by the number of CPUs */
 };

@@ -177,8 +177,8 @@ int image_serve(const struct image_serve_spec *spec, struct err *e)
         return rc < 0 ? -1 : 0;
 
     struct pool p = { .fd = spec->fuse_fd, .max = count_threads(spec->n_threads), .n_threads = 1 };
-    p.state.reader = spec->reader;
-    image_read_fs_stat(spec->reader, &p.state.fs);
+    p.state.tree = spec->tree;
+    spec->tree->ops->fs_stat(spec->tree, &p.state.fs);
     pthread_mutex_init(&p.lock, NULL);
     pthread_attr_init(&p.attr);
     pthread_attr_setstacksize(&p.attr, STACK_BYTES);

@@ -6,9 +6,7 @@
  * serve_ops.c answers them without knowing where they come from, serve_confine.c locks the process
  * up. The protocol is that of <linux/fuse.h>; libfuse would cost more at start-up than it saves. */
 
-#include <linux/fuse.h>
-
-#include "image/image.h"
+#include "image/serve_tree.h"
 
 enum {
     SERVE_IN_BYTES =
@@ -20,7 +18,7 @@ enum {
 };
 
 struct serve_state {
-    const struct image_reader *reader;
+    const struct image_tree *tree;
     struct image_fs_stat fs;
 };
 

@@ -9,20 +9,6 @@
 /* The tree never changes, so what the kernel has once learnt is good for as long as it lives. */
 static const uint64_t forever = UINT64_C(1) << 32;
 
-/* The root is node 1 to FUSE and inode 2 to ext; inode 1 is never shown, so the others keep theirs.
- */
-static uint32_t ino_of(uint64_t node)
-{
-    if (node == FUSE_ROOT_ID)
-        return IMAGE_ROOT_INO;
-    return node <= UINT32_MAX ? (uint32_t)node : 0;
-}
-
-static uint64_t node_of(uint32_t ino)
-{
-    return ino == IMAGE_ROOT_INO ? FUSE_ROOT_ID : ino;
-}
-
 static void fill_attr(const struct serve_state *s, const struct image_stat *st,
                       struct fuse_attr *out)
 {
@@ -46,11 +32,11 @@ static void fill_attr(const struct serve_state *s, const struct image_stat *st,
     };
 }
 
-static void fill_entry(const struct serve_state *s, const struct image_stat *st,
+static void fill_entry(const struct serve_state *s, uint64_t node, const struct image_stat *st,
                        struct fuse_entry_out *out)
 {
     *out = (struct fuse_entry_out){
-        .nodeid = node_of(st->ino),
+        .nodeid = node,
         .generation = st->generation,
         .entry_valid = forever,
         .attr_valid = forever,
@@ -65,16 +51,13 @@ static void put(struct serve_reply *out, const void *data, size_t len)
 }
 
 /* The NUL-terminated name that the argument holds from AT on, or NULL. */
-static const char *name_at(const struct serve_request *q, size_t at, size_t *len)
+static const char *name_at(const struct serve_request *q, size_t at)
 {
     if (at >= q->arg_len)
         return NULL;
     const char *name = (const char *)q->arg + at;
     const char *end = memchr(name, '\0', q->arg_len - at);
-    if (!end || end == name)
-        return NULL;
-    *len = (size_t)(end - name);
-    return name;
+    return end && end != name ? name : NULL;
 }
 
 static int do_lookup(const struct serve_state *s, const struct serve_request *q,
@@ -82,21 +65,18 @@ static int do_lookup(const struct serve_state *s, const struct serve_request *q,
 {
     struct fuse_entry_out entry = { .entry_valid = forever };
     struct image_stat st;
-    uint32_t ino = 0;
-    size_t len;
-    const char *name = name_at(q, 0, &len);
+    uint64_t node = 0;
+    const char *name = name_at(q, 0);
     if (!name)
         return -EINVAL;
-    int rc = image_read_lookup(s->reader, ino_of(q->head.nodeid), name, len, &ino);
+    int rc = s->tree->ops->lookup(s->tree, q->head.nodeid, name, &node, &st);
     if (rc == -ENOENT) { /* node 0: the kernel remembers that there is none */
         put(out, &entry, sizeof entry);
         return 0;
     }
-    if (rc == 0)
-        rc = image_read_stat(s->reader, ino, &st);
     if (rc < 0)
         return rc;
-    fill_entry(s, &st, &entry);
+    fill_entry(s, node, &st, &entry);
     put(out, &entry, sizeof entry);
     return 0;
 }
@@ -106,7 +86,7 @@ static int do_getattr(const struct serve_state *s, const struct serve_request *q
 {
     struct fuse_attr_out attr = { .attr_valid = forever };
     struct image_stat st;
-    int rc = image_read_stat(s->reader, ino_of(q->head.nodeid), &st);
+    int rc = s->tree->ops->stat(s->tree, q->head.nodeid, &st);
     if (rc < 0)
         return rc;
     fill_attr(s, &st, &attr.attr);
@@ -117,7 +97,7 @@ static int do_getattr(const struct serve_state *s, const struct serve_request *q
 static int do_readlink(const struct serve_state *s, const struct serve_request *q,
                        struct serve_reply *out)
 {
-    ssize_t n = image_read_link(s->reader, ino_of(q->head.nodeid), (char *)out->data, out->cap);
+    ssize_t n = s->tree->ops->link(s->tree, q->head.nodeid, (char *)out->data, out->cap);
     if (n < 0)
         return (int)n;
     out->len = (size_t)n;
@@ -130,7 +110,7 @@ static int do_read(const struct serve_state *s, const struct serve_request *q,
     struct fuse_read_in in;
     memcpy(&in, q->arg, sizeof in);
     size_t size = in.size < SERVE_MAX_READ ? in.size : SERVE_MAX_READ;
-    ssize_t n = image_read_data(s->reader, ino_of(q->head.nodeid), out->data, size, in.offset);
+    ssize_t n = s->tree->ops->read(s->tree, q->head.nodeid, out->data, size, in.offset);
     if (n < 0)
         return (int)n;
     out->len = (size_t)n;
@@ -139,38 +119,32 @@ static int do_read(const struct serve_state *s, const struct serve_request *q,
 
 /* A reply that is being filled with directory entries. */
 struct listing {
+    struct tree_walk walk;
     const struct serve_state *s;
     struct serve_reply *out;
     size_t size;
-    bool plus;
 };
 
-static bool is_dots(const char *name, size_t len)
+static int add_entry(struct tree_walk *w, const struct image_dirent *d, uint64_t node,
+                     const struct image_stat *st)
 {
-    return (len == 1 && name[0] == '.') || (len == 2 && name[0] == '.' && name[1] == '.');
-}
-
-static int add_entry(void *ctx, const struct image_dirent *d)
-{
-    struct listing *l = ctx;
+    struct listing *l = (struct listing *)w;
     struct fuse_dirent head = {
         .ino = d->ino,
         .off = d->next_cookie,
         .namelen = (uint32_t)d->name_len,
         .type = d->type,
     };
-    size_t before = l->plus ? sizeof(struct fuse_entry_out) : 0;
+    size_t before = w->plus ? sizeof(struct fuse_entry_out) : 0;
     size_t total = FUSE_DIRENT_ALIGN(before + FUSE_NAME_OFFSET + d->name_len);
     if (total > l->size - l->out->len)
         return 1;
 
     uint8_t *to = l->out->data + l->out->len;
     memset(to, 0, total);
-    if (l->plus && !is_dots(d->name, d->name_len)) {
-        struct image_stat st;
-        struct fuse_entry_out entry = { 0 }; /* node 0: only the name is told */
-        if (image_read_stat(l->s->reader, d->ino, &st) == 0)
-            fill_entry(l->s, &st, &entry);
+    if (st) { /* else node 0: only the name is told */
+        struct fuse_entry_out entry;
+        fill_entry(l->s, node, st, &entry);
         memcpy(to, &entry, sizeof entry);
     }
     memcpy(to + before, &head, FUSE_NAME_OFFSET);
@@ -184,10 +158,12 @@ static int list(const struct serve_state *s, const struct serve_request *q, stru
 {
     struct fuse_read_in in;
     memcpy(&in, q->arg, sizeof in);
-    struct listing l = { .s = s, .out = out, .plus = plus, .size = in.size };
+    struct listing l = {
+        .walk = { .plus = plus, .entry = add_entry }, .s = s, .out = out, .size = in.size
+    };
     if (l.size > SERVE_MAX_READ)
         l.size = SERVE_MAX_READ;
-    int rc = image_read_dir(s->reader, ino_of(q->head.nodeid), in.offset, add_entry, &l);
+    int rc = s->tree->ops->list(s->tree, q->head.nodeid, in.offset, &l.walk);
     return rc < 0 && out->len == 0 ? rc
                                    : 0; /* what was read first, the damage with the next call */
 }
@@ -252,14 +228,13 @@ static int do_getxattr(const struct serve_state *s, const struct serve_request *
                        struct serve_reply *out)
 {
     struct fuse_getxattr_in in;
-    size_t len;
     memcpy(&in, q->arg, sizeof in);
-    const char *name = name_at(q, sizeof in, &len);
+    const char *name = name_at(q, sizeof in);
     if (!name)
         return -EINVAL;
     size_t size = in.size < SERVE_MAX_READ ? in.size : SERVE_MAX_READ;
     return give_sized(out, size,
-                      image_read_xattr(s->reader, ino_of(q->head.nodeid), name, out->data, size));
+                      s->tree->ops->xattr(s->tree, q->head.nodeid, name, out->data, size));
 }
 
 static int do_listxattr(const struct serve_state *s, const struct serve_request *q,
@@ -268,9 +243,8 @@ static int do_listxattr(const struct serve_state *s, const struct serve_request 
     struct fuse_getxattr_in in;
     memcpy(&in, q->arg, sizeof in);
     size_t size = in.size < SERVE_MAX_READ ? in.size : SERVE_MAX_READ;
-    return give_sized(
-        out, size,
-        image_read_xattr_list(s->reader, ino_of(q->head.nodeid), (char *)out->data, size));
+    return give_sized(out, size,
+                      s->tree->ops->xattr_list(s->tree, q->head.nodeid, (char *)out->data, size));
 }
 
 static int do_lseek(const struct serve_state *s, const struct serve_request *q,
@@ -280,8 +254,7 @@ static int do_lseek(const struct serve_state *s, const struct serve_request *q,
     memcpy(&in, q->arg, sizeof in);
     if (in.whence != SEEK_DATA && in.whence != SEEK_HOLE)
         return -EINVAL;
-    int64_t at =
-        image_read_seek(s->reader, ino_of(q->head.nodeid), in.offset, in.whence == SEEK_HOLE);
+    int64_t at = s->tree->ops->seek(s->tree, q->head.nodeid, in.offset, in.whence == SEEK_HOLE);
     if (at < 0)
         return (int)at;
     struct fuse_lseek_out reply = { .offset = (uint64_t)at };

@@ -63,6 +63,7 @@ struct runtime_plan {
     bool drop_to_owner; /* the FUSE server of root runs as the image's owner */
     uid_t owner_uid;
     gid_t owner_gid;
+    char *squashfs_server; /* the program that serves squashfs; NULL: not built */
 
     uid_t uid;
     gid_t gid;

@@ -88,6 +88,16 @@ static bool only_root_writes(int fd, const struct stat *st)
            fs.f_type != FUSE_SUPER_MAGIC;
 }
 
+static int no_squashfs(const struct runtime_plan *p, struct err *e)
+{
+    err_set(e, ERR_HOST, "cannot run '%s': this hpcc was built without libsquashfuse",
+            p->image_path);
+    return err_hint(e,
+                    "install libsquashfuse-dev and build hpcc again, or unpack the image: "
+                    "'unsquashfs -o %llu -d DIR IMAGE' and 'hpcc run DIR'",
+                    (unsigned long long)p->image.fs_offset);
+}
+
 static int choose_root(struct runtime_plan *p, struct err *e)
 {
     struct stat st;
@@ -101,22 +111,14 @@ static int choose_root(struct runtime_plan *p, struct err *e)
         p->root = PLAN_ROOT_DIR;
         return 0;
     case IMAGE_EXT:
+    case IMAGE_SQUASHFS:
+    case IMAGE_SIF:
         p->root = by_kernel ? PLAN_ROOT_LOOP : PLAN_ROOT_FUSE;
         p->drop_to_owner = geteuid() == 0;
         break;
-    case IMAGE_SQUASHFS:
-    case IMAGE_SIF:
-        if (!by_kernel) {
-            err_set(e, ERR_HOST, "cannot run '%s' as an ordinary user: it is a squashfs image",
-                    p->image_path);
-            return err_hint(e,
-                            "run it as root, or unpack it: 'unsquashfs -o %llu -d DIR IMAGE' and "
-                            "'hpcc run DIR'",
-                            (unsigned long long)p->image.fs_offset);
-        }
-        p->root = PLAN_ROOT_LOOP;
-        break;
     }
+    if (p->image.kind != IMAGE_EXT && p->root == PLAN_ROOT_FUSE && !p->squashfs_server)
+        return no_squashfs(p, e);
     if (!(p->flags & RUNTIME_WRITABLE))
         return 0;
     if (p->image.kind != IMAGE_EXT || p->root != PLAN_ROOT_LOOP) {
@@ -157,6 +159,7 @@ int runtime_plan_make(const struct runtime_spec *spec, struct runtime_plan **out
 {
     auto_runtime_plan struct runtime_plan *p = mem_zero(1, sizeof *p);
     p->image_fd = -1;
+    p->squashfs_server = spec->squashfs_server ? mem_strdup(spec->squashfs_server) : NULL;
     if (open_image(p, spec->image_path, e) < 0 || make_for_host(p, spec, e) < 0 ||
         choose_root(p, e) < 0)
         return -1;
@@ -176,7 +179,7 @@ void runtime_plan_free(struct runtime_plan *p)
     free(p->ops);
     char *const texts[] = { p->image_path, p->user,         p->home,    p->shell,
                             p->gecos,      p->group,        p->overlay, p->hostname,
-                            p->cwd,        p->shell_inside, p->app };
+                            p->cwd,        p->shell_inside, p->app,     p->squashfs_server };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
     strv_free(&p->env);

@@ -49,6 +49,9 @@ struct runtime_spec {
     const char *const *no_mount; /* names: proc sys dev home tmp cwd … */
     const char *const *keep_fds; /* decimal numbers */
     unsigned flags;              /* enum runtime_flag */
+
+    /* Absolute path of the program that serves squashfs (see runtime_serve); NULL: not built. */
+    const char *squashfs_server;
 };
 
 enum runtime_flag {
@@ -84,6 +87,21 @@ MUST_CHECK struct json_object *runtime_plan_json(const struct runtime_plan *p);
  * else *STATUS is the program's exit status (128+n for a signal). ERR_HOST, ERR_INPUT …: nothing
  * was started. e->status 126 / 127: the program is not executable / not found. */
 MUST_CHECK int runtime_perform(const struct runtime_plan *p, int *status, struct err *e);
+
+/* The rest of an image server's life, in the process that was started for it: become the owner,
+ * open the tree with OPEN, tell SOCK_FD how that went, take the FUSE device from there, confine
+ * this process and serve until the mount is gone. ext images are served by a child of the caller
+ * itself; squashfs by a program of its own, started with IMAGE_FD SOCK_FD FS_OFFSET OWNER_UID
+ * OWNER_GID IMAGE_PATH */
+struct runtime_serve_spec {
+    int image_fd, sock_fd;
+    const char *image_path; /* for messages */
+    uint64_t fs_offset;
+    uid_t owner_uid; /* 0: stay who we are */
+    gid_t owner_gid;
+    int (*open)(int fd, uint64_t offset, struct image_tree **out, struct err *e);
+};
+NORETURN void runtime_serve(const struct runtime_serve_spec *spec);
 
 /* Each variable of the caller ENVP and of the plan: where it comes from, and why it is dropped
  * (NULL: it is passed). What the image's own scripts set is only known inside. */

@@ -2,55 +2,17 @@
 #include "runtime/server.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
-#include "base/defence.h"
+#include "base/mem.h"
 #include "runtime/wire.h"
 
 enum { READY_TIMEOUT_S = 30 };
 
 /* ── in the server ── */
-
-static int receive_fd(int sock)
-{
-    char byte;
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-    };
-    ssize_t n;
-    do
-        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    const struct cmsghdr *c = n == 1 ? CMSG_FIRSTHDR(&msg) : NULL;
-    int fd = -1;
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return fd;
-}
-
-/* Root's server reads bytes that others wrote: it does so as the one who wrote them. */
-static int drop_to_owner(const struct runtime_plan *p, struct err *e)
-{
-    if (!p->drop_to_owner || p->owner_uid == 0 || !defence("owner"))
-        return 0;
-    if (setgroups(0, NULL) < 0 && errno == EPERM)
-        return 0; /* root of a user namespace only: no power over others to give up */
-    if (setresgid(p->owner_gid, p->owner_gid, p->owner_gid) < 0 ||
-        setresuid(p->owner_uid, p->owner_uid, p->owner_uid) < 0)
-        return err_sys(e, "cannot become the image's owner to read it");
-    return 0;
-}
 
 /* Our own stdio would keep the caller's pipes open after its program has ended. */
 static void leave_terminal(void)
@@ -73,22 +35,26 @@ static void keep_only(const int *fds, size_t n)
     close_range((unsigned)from, ~0u, 0);
 }
 
-static int prepare(const struct runtime_plan *p, struct image_reader **reader, struct err *e)
+/* Another program reads squashfs, so that this one need not load what that takes. It gets nothing
+ * of the caller's environment. */
+static int exec_squashfs(const struct runtime_plan *p, int sock, struct err *e)
 {
-    if (drop_to_owner(p, e) < 0)
-        return -1;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        (defence("dumpable") && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
-        return err_sys(e, "cannot confine the image server");
-    if (image_reader_open(p->image_fd, p->image.fs_offset, reader, e) < 0)
-        return err_wrap(e, "image '%s'", p->image_path);
-    return 0;
+    auto_free char *image_fd = mem_printf("%d", p->image_fd);
+    auto_free char *sock_fd = mem_printf("%d", sock);
+    auto_free char *offset = mem_printf("%llu", (unsigned long long)p->image.fs_offset);
+    auto_free char *uid = mem_printf("%u", p->drop_to_owner ? p->owner_uid : 0);
+    auto_free char *gid = mem_printf("%u", p->drop_to_owner ? p->owner_gid : 0);
+    char *const argv[] = { p->squashfs_server, image_fd, sock_fd, offset, uid, gid,
+                           p->image_path,      NULL };
+    char *const envp[] = { NULL };
+    if (fcntl(p->image_fd, F_SETFD, 0) == 0 && fcntl(sock, F_SETFD, 0) == 0)
+        execve(p->squashfs_server, argv, envp);
+    err_sys(e, "cannot start '%s'", p->squashfs_server);
+    return err_code_set(e, ERR_HOST);
 }
 
 NORETURN static void server_main(const struct runtime_plan *p, int sock)
 {
-    auto_err struct err e = { 0 };
-    struct image_reader *reader = NULL;
     sigset_t none;
     const int keep[2] = { p->image_fd < sock ? p->image_fd : sock,
                           p->image_fd < sock ? sock : p->image_fd };
@@ -99,21 +65,20 @@ NORETURN static void server_main(const struct runtime_plan *p, int sock)
         signal(s, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    int rc = prepare(p, &reader, &e);
-    if (wire_send(sock, &e, NULL) < 0 || rc < 0)
-        _exit(1);
-    if (shutdown(sock, SHUT_WR) < 0)
-        _exit(1);
-    int fuse_fd = receive_fd(sock);
-    close(sock);
-    if (fuse_fd < 0)
-        _exit(1); /* the start failed elsewhere, and was told there */
-    struct image_serve_spec spec = { .image_fd = p->image_fd,
-                                     .reader = reader,
-                                     .fuse_fd = fuse_fd };
-    if (image_serve_confine(&spec, &e) < 0 || image_serve(&spec, &e) < 0)
-        _exit(1);
-    _exit(0);
+    if (p->image.kind != IMAGE_EXT) {
+        auto_err struct err e = { 0 };
+        _exit(exec_squashfs(p, sock, &e) < 0 && wire_send(sock, &e, NULL) < 0 ? 2 : 1);
+    }
+    const struct runtime_serve_spec spec = {
+        .image_fd = p->image_fd,
+        .sock_fd = sock,
+        .image_path = p->image_path,
+        .fs_offset = p->image.fs_offset,
+        .owner_uid = p->drop_to_owner ? p->owner_uid : 0,
+        .owner_gid = p->drop_to_owner ? p->owner_gid : 0,
+        .open = image_tree_open_ext,
+    };
+    runtime_serve(&spec);
 }
 
 /* ── in the caller ── */

@@ -16,17 +16,26 @@ static int tell(const struct err *e)
     return 1;
 }
 
+static int tree_of(int fd, const struct image_info *info, struct image_tree **out, struct err *e)
+{
+#ifdef HPCC_SQUASHFS
+    if (info->kind != IMAGE_EXT)
+        return image_tree_open_squashfs(fd, info->fs_offset, out, e);
+#endif
+    return image_tree_open_ext(fd, info->fs_offset, out, e);
+}
+
 int main(int argc, char **argv)
 {
     auto_err struct err e = { 0 };
     struct image_info info;
-    auto_image_reader struct image_reader *r = NULL;
+    auto_image_tree struct image_tree *tree = NULL;
     if (argc < 3)
         return 2;
     struct image_serve_spec spec = { .image_fd = image_open(argv[1], &info, &e) };
-    if (spec.image_fd < 0 || image_reader_open(spec.image_fd, info.fs_offset, &r, &e) < 0)
+    if (spec.image_fd < 0 || tree_of(spec.image_fd, &info, &tree, &e) < 0)
         return tell(&e);
-    spec.reader = r;
+    spec.tree = tree;
     spec.fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (argc > 3)
         spec.n_threads = (unsigned)strtoul(argv[3], NULL, 10);

@@ -42,8 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static int fd = -1;
     static uint8_t *reply;
-    struct serve_state s = { .reader = NULL };
-    struct image_reader *r = NULL;
+    struct image_tree *tree = NULL;
     if (size < SCRIPT + 4096)
         return 0;
     if (fd < 0) {
@@ -53,12 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t len = size - SCRIPT;
     expect(ftruncate(fd, (off_t)len) == 0);
     expect(pwrite(fd, data + SCRIPT, len, 0) == (ssize_t)len);
-    if (image_reader_open(fd, 0, &r, NULL) < 0)
+    if (image_tree_open_ext(fd, 0, &tree, NULL) < 0)
         return 0;
-    s.reader = r;
-    image_read_fs_stat(r, &s.fs);
+    struct serve_state s = { .tree = tree };
+    tree->ops->fs_stat(tree, &s.fs);
     for (size_t at = 0; at < SCRIPT; at += ONE)
         ask(&s, data + at, reply);
-    image_reader_close(r);
+    image_tree_close(tree);
     return 0;
 }

@@ -52,13 +52,13 @@ static inline int case_receive_fd(int sock)
 static inline NORETURN void case_serve(const char *image, int sock, bool confine)
 {
     struct image_info info;
-    struct image_reader *r = NULL;
+    struct image_tree *tree = NULL;
     struct image_serve_spec spec = { .image_fd = image_open(image, &info, NULL) };
     if (spec.image_fd < 0)
         _exit(10);
-    if (image_reader_open(spec.image_fd, info.fs_offset, &r, NULL) < 0)
+    if (image_tree_open_ext(spec.image_fd, info.fs_offset, &tree, NULL) < 0)
         _exit(11);
-    spec.reader = r;
+    spec.tree = tree;
     spec.fuse_fd = case_receive_fd(sock);
     if (spec.fuse_fd < 0)
         _exit(12);

@@ -174,9 +174,10 @@ static void requests_of_any_bytes_get_an_answer_that_fits(void **state)
     auto_free char *image =
         case_image_new(dir, tree, (const char *[]){ "-t", "ext3", NULL }, "48M");
     auto_close int fd = open(image, O_RDONLY | O_CLOEXEC);
-    auto_image_reader struct image_reader *r = case_reader_open(fd, 0);
-    struct serve_state s = { .reader = r };
-    image_read_fs_stat(r, &s.fs);
+    auto_image_tree struct image_tree *served = NULL;
+    assert_int_equal(image_tree_open_ext(fd, 0, &served, NULL), 0);
+    struct serve_state s = { .tree = served };
+    served->ops->fs_stat(served, &s.fs);
     auto_free uint8_t *data = mem_alloc(SERVE_OUT_BYTES);
     unsigned answered = 0, refused = 0;
     uint64_t seed = 11;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef IMAGE_SQUASH_H
+#define IMAGE_SQUASH_H
+
+/* squashfs behind the server, by libsquashfuse. Private to image/squash*.c.
+ *
+ * The library is written for trusted bytes: it takes offsets, indices and name lengths from the
+ * image as they are. So only those of its parts are used whose inputs can be checked first (blocks
+ * and their caches, inodes, the directory iterator, block lists), and every place where reading
+ * starts passes squash_cursor_ok. Looking names up, indices, fragments, ids and xattrs are ours. */
+
+#include <pthread.h>
+
+#include "image/serve_tree.h"
+
+#include <squashfuse.h>
+
+enum {
+    SQUASH_HANDLES = 8,
+    SQUASH_MD_BLOCKS = 64,       /* of 8 KiB, in each handle's cache */
+    SQUASH_DATA_BYTES = 1 << 20, /* of unpacked data, and as much of fragments, in each handle */
+    SQUASH_NAME_BYTES =
+        65536 + 1, /* what the library writes for a 16-bit length it does not check */
+    SQUASH_MAX_NAME = 255,
+    SQUASH_MAX_LINK = 4095,
+    SQUASH_MARKS = 256,
+    SQUASH_MARK_EVERY = 512,     /* blocks */
+    SQUASH_MAX_BLOCKS = 1 << 26, /* of a file: nobody waits for a longer list */
+};
+
+/* How far a file's block list has been read: the next entry is BLOCK's. */
+struct squash_mark {
+    uint64_t node;
+    uint64_t block;
+    sqfs_blocklist list;
+};
+
+/* The library is not thread-safe. A handle is its state with caches of its own and a lock; the
+ * tables are shared, since nothing writes to them. A thread takes the first free one, so that a
+ * single client finds warm caches and several clients do not wait for each other. */
+struct squash {
+    pthread_mutex_t lock;
+    bool ready;
+    sqfs fs;
+    char name[SQUASH_NAME_BYTES];
+    struct squash_mark marks[SQUASH_MARKS];
+};
+
+struct squash_tree {
+    struct image_tree tree;
+    sqfs fs; /* the tables; its caches are not used */
+    struct squash *handles;
+};
+
+struct squash *squash_take(const struct image_tree *t);
+void squash_give(struct squash **h);
+#define auto_squash cleanup_with(squash_give)
+
+/* These return 0 or a negative errno. */
+
+/* Whether reading metadata may start at CUR. */
+MUST_CHECK int squash_cursor_ok(struct squash *h, const sqfs_md_cursor *cur);
+
+/* Entry IDX of N in TABLE, of LEN bytes. */
+struct squash_table {
+    sqfs_table *table;
+    uint64_t n;
+};
+MUST_CHECK int squash_table_get(struct squash *h, struct squash_table table, uint64_t idx,
+                                void *out, size_t len);
+
+MUST_CHECK int squash_inode_get(struct squash *h, uint64_t node, sqfs_inode *out);
+MUST_CHECK int squash_inode_stat(struct squash *h, const sqfs_inode *inode, struct image_stat *out);
+uint64_t squash_node_of(const struct squash *h, sqfs_inode_id id);
+
+/* ── squash_dir.c ── */
+MUST_CHECK int squash_lookup(const struct image_tree *t, uint64_t dir, const char *name,
+                             uint64_t *node, struct image_stat *out);
+MUST_CHECK int squash_list(const struct image_tree *t, uint64_t dir, uint64_t cookie,
+                           struct tree_walk *walk);
+
+/* ── squash_data.c ── */
+MUST_CHECK ssize_t squash_read(const struct image_tree *t, uint64_t node, void *buf, size_t len,
+                               uint64_t offset);
+MUST_CHECK int64_t squash_seek(const struct image_tree *t, uint64_t node, uint64_t offset,
+                               bool hole);
+
+/* ── squash_xattr.c ── */
+MUST_CHECK ssize_t squash_xattr(const struct image_tree *t, uint64_t node, const char *name,
+                                void *buf, size_t len);
+MUST_CHECK ssize_t squash_xattr_list(const struct image_tree *t, uint64_t node, char *buf,
+                                     size_t len);
+
+#endif
