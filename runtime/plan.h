@@ -84,6 +84,7 @@ struct runtime_plan {
     char *shell_inside;    /* --shell */
     char *app;             /* --app */
     struct strv keep_fds;
+    char *job; /* the scheduler's names of the job step; "" outside of one */
 };
 
 /* The pure part of runtime_plan_make; the image's fields are already there. */

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/defence.h"
+#include "runtime/share.h"
 
 static unsigned root_attrs(const struct runtime_plan *p)
 {
@@ -65,12 +66,15 @@ static int mount_fuse(struct newroot *r, const struct runtime_plan *p, struct se
         err_code_set(e, ERR_HOST);
         return err_hint(e, "the administrator types: modprobe fuse; chmod 666 /dev/fuse");
     }
+    struct share_source source;
+    if (share_source(p, &source, e) < 0)
+        return -1;
     bool as_root = (p->flags & RUNTIME_FAKEROOT) || p->two_userns;
     auto_free char *options =
         mem_printf("fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,allow_other",
                    fuse, as_root ? 0 : p->uid, as_root ? 0 : p->gid);
     struct mount_fs fs = {
-        .type = "fuse", .source = "hpcc-image", .options = options, .attrs = root_attrs(p)
+        .type = "fuse", .source = source.text, .options = options, .attrs = root_attrs(p)
     };
     if (mounter_root_fs(&r->m, &fs, e) < 0)
         return err_wrap(e, "image '%s'", p->image_path);
