@@ -17,11 +17,16 @@ cp a.img b.img
 touch root/only-in-c
 make_image root c.img
 [ "$(id -u)" != 0 ] || chown "$test_user:" ./*.img
-as_user "$hpcc" exec a.img true > /dev/null 2>&1 || skip "this host cannot run images as a user"
+as_user "$hpcc" exec "$work/a.img" true > /dev/null 2>&1 || skip "this host cannot run images as a user"
 
 namespaces='readlink /proc/self/ns/user; readlink /proc/self/ns/mnt'
-servers() { pgrep -u "$test_user" -x hpcc-serve | while read -r p; do
-    grep -qs '^State:.[^Z]' "/proc/$p/status" && echo "$p"; done || true; }
+# Those of this test: a server still has the command line of the run that began.
+servers() {
+    local p
+    pgrep -u "$test_user" -x hpcc-serve | while read -r p; do
+        if tr '\0' ' ' 2> /dev/null < "/proc/$p/cmdline" | grep -qF "$work/"; then echo "$p"; fi
+    done
+}
 n_servers() { servers | wc -l; }
 wait_for() { # COMMAND…: until it succeeds, 5 seconds at most
     local i
@@ -38,54 +43,54 @@ wait_for no_servers
 lead() { # OPTIONS AND IMAGE…
     rm -f gate said
     mkfifo gate
-    as_user "$hpcc" exec "$@" sh -c 'echo up; exec cat' < gate > said 2>&1 &
+    as_user "$hpcc" exec "$@" sh -c 'echo "up $$"; exec cat' < gate > said 2>&1 &
     leader=$!
     exec 7> gate
     wait_for grep -q up said
 }
 release() { exec 7>&-; wait $leader || true; wait_for no_servers; }
 
-lead a.img
-mine=$(as_user "$hpcc" exec a.img sh -c "$namespaces")
-expect 0 "" as_user "$hpcc" exec a.img sh -c "$namespaces"
+lead "$work/a.img"
+mine=$(as_user "$hpcc" exec "$work/a.img" sh -c "$namespaces")
+expect 0 "" as_user "$hpcc" exec "$work/a.img" sh -c "$namespaces"
 [ "$out" = "$mine" ] || fail "two joined runs are in different namespaces"
 [ "$(n_servers)" = 1 ] || fail "$(n_servers) servers instead of one"
 ok "runs of one image share namespaces, mount and server"
 
-for other in "--no-share a.img" "--contain a.img" "-B /tmp:/opt a.img" "--ipc a.img" "b.img"; do
+for other in "--no-share $work/a.img" "--contain $work/a.img" "-B /tmp:/opt $work/a.img" "--ipc $work/a.img" "$work/b.img"; do
     # shellcheck disable=SC2086
     expect 0 "" as_user "$hpcc" exec $other sh -c "$namespaces"
     [ "$out" != "$mine" ] || fail "$other shares"
 done
 ok "--no-share, containment, other binds, namespaces and images do not share"
-expect 0 "" as_user env SLURM_JOB_ID=7 SLURM_STEP_ID=1 "$hpcc" exec a.img sh -c "$namespaces"
+expect 0 "" as_user env SLURM_JOB_ID=7 SLURM_STEP_ID=1 "$hpcc" exec "$work/a.img" sh -c "$namespaces"
 [ "$out" != "$mine" ] || fail "another job step shares"
 ok "another job step has its own"
-expect 3 "" as_user "$hpcc" test a.img
-expect 127 'not found|No such file' as_user "$hpcc" exec a.img no-such-program
-expect 143 "" as_user "$hpcc" exec a.img sh -c 'kill -TERM $$'
+expect 3 "" as_user "$hpcc" test "$work/a.img"
+expect 127 'not found|No such file' as_user "$hpcc" exec "$work/a.img" no-such-program
+expect 143 "" as_user "$hpcc" exec "$work/a.img" sh -c 'kill -TERM $$'
 expect 0 '^value in /tmp$' as_user sh -c "cd /tmp && '$hpcc' exec --env X=value '$work/a.img' sh -c 'echo \$X in \$PWD'"
-expect 0 'CapEff:.0000000000000000' as_user "$hpcc" exec a.img grep CapEff /proc/self/status
-expect 0 'NoNewPrivs:.1' as_user "$hpcc" exec a.img grep NoNewPrivs /proc/self/status
-expect 0 'Seccomp:.2' as_user "$hpcc" exec a.img grep Seccomp: /proc/self/status
+expect 0 'CapEff:.0000000000000000' as_user "$hpcc" exec "$work/a.img" grep CapEff /proc/self/status
+expect 0 'NoNewPrivs:.1' as_user "$hpcc" exec "$work/a.img" grep NoNewPrivs /proc/self/status
+expect 0 'Seccomp:.2' as_user "$hpcc" exec "$work/a.img" grep Seccomp: /proc/self/status
 ok "a joined run has its own status, environment, directory, and no more rights than any"
 cp c.img new && mv new a.img
-expect 0 only-in-c as_user "$hpcc" exec a.img ls /
+expect 0 only-in-c as_user "$hpcc" exec "$work/a.img" ls /
 ok "an image that was replaced is another image"
 release
 ok "nothing is left when the last has ended"
 
 # The first ends before the others, and is killed.
 cp b.img a.img
-lead a.img
-as_user "$hpcc" exec a.img sh -c 'echo up; sleep 4; cat /etc/passwd; ls /bin | wc -l' > second 2>&1 &
+lead "$work/a.img"
+as_user "$hpcc" exec "$work/a.img" sh -c 'echo up; sleep 4; cat /etc/passwd; ls /bin | wc -l' > second 2>&1 &
 second=$!
 wait_for grep -q up second
 first=$(servers)
-pkill -KILL -u "$test_user" -x cat
+kill -KILL "$(sed -n 's/^up //p' said)"
 exec 7>&-
 wait $leader || true
-expect 0 "" as_user "$hpcc" exec a.img true
+expect 0 "" as_user "$hpcc" exec "$work/a.img" true
 [ "$(servers)" = "$first" ] || fail "the server changed though a run of it lives"
 wait $second || fail "the second run ended with $?"
 grep -q root second || fail "the second run could not read on"
@@ -93,14 +98,14 @@ wait_for no_servers
 ok "the server and the mount stay for those that live, whoever began"
 
 # A child in the background keeps the mount, as ever.
-as_user "$hpcc" exec a.img sh -c '(sleep 1; ls /bin > user/late) > /dev/null 2>&1 & exit 0' || fail "status $?"
+as_user "$hpcc" exec "$work/a.img" sh -c '(sleep 1; ls /bin > user/late) > /dev/null 2>&1 & exit 0' || fail "status $?"
 wait_for test -s user/late
 wait_for no_servers
 ok "what a run leaves in the background keeps its files"
 
-lead a.img
+lead "$work/a.img"
 kill -KILL "$(servers)"
-expect 0 '^alive$' as_user "$hpcc" exec a.img echo alive
+expect 0 '^alive$' as_user "$hpcc" exec "$work/a.img" echo alive
 exec 7>&-
 wait $leader || true
 wait_for no_servers
@@ -108,12 +113,15 @@ ok "when the server was killed, the next run starts another"
 
 pids=()
 for ((i = 0; i < 128; i++)); do
-    as_user "$hpcc" exec a.img sh -c 'cat /etc/passwd > /dev/null && exec sleep 6' > "many.$i" 2>&1 &
+    as_user "$hpcc" exec "$work/a.img" sh -c 'cat /etc/passwd > /dev/null && echo $$ && exec sleep 6' > "many.$i" 2>&1 &
     pids+=($!)
 done
 sleep 4
 n=$(n_servers)
-sleeping=$(pgrep -u "$test_user" -x sleep | wc -l)
+sleeping=0
+while read -r p; do
+    if [ -d "/proc/$p" ]; then sleeping=$((sleeping + 1)); fi
+done < <(cat many.*)
 failed=0
 for p in "${pids[@]}"; do wait "$p" || failed=$((failed + 1)); done
 out=$(cat many.*)
@@ -124,18 +132,18 @@ ok "128 starts at once: all succeed, $n server for the $sleeping that ran togeth
 
 # ── ranks read each other's memory ──
 mkfifo hold.in
-as_user "$hpcc" exec a.img "$work/peek" hold < hold.in > hold.out &
+as_user "$hpcc" exec "$work/a.img" "$work/peek" hold < hold.in > hold.out &
 exec 8> hold.in
 wait_for test -s hold.out
 read -r pid address < hold.out
-expect 0 'from one rank to the other' as_user "$hpcc" exec a.img "$work/peek" "$pid" "$address"
-expect 1 'not permitted' as_user "$hpcc" exec --no-share a.img "$work/peek" "$pid" "$address"
+expect 0 'from one rank to the other' as_user "$hpcc" exec "$work/a.img" "$work/peek" "$pid" "$address"
+expect 1 'not permitted' as_user "$hpcc" exec --no-share "$work/a.img" "$work/peek" "$pid" "$address"
 exec 8>&-
 wait_for no_servers
 ok "runs that share read each other's memory (control: with --no-share they cannot)"
 
 # ── who else is at the door ──
-lead a.img
+lead "$work/a.img"
 name=$(sed -n 's/.*@\(hpcc-[0-9]*-[0-9a-f]*\)$/\1/p' /proc/net/unix | head -1)
 [ -n "$name" ] || fail "no meeting place in /proc/net/unix"
 expect 0 '^2 descriptors' as_user ./peek ask "$name"
@@ -157,27 +165,27 @@ unmask() { pkill -f "peek pretend" || true; wait $fake 2> /dev/null || true; }
 
 if [ "$(id -u)" = 0 ]; then
     pretender own setpriv --reuid 65534 --regid 65534 --clear-groups
-    expect 0 '^alive$' as_user "$hpcc" exec a.img echo alive
+    expect 0 '^alive$' as_user "$hpcc" exec "$work/a.img" echo alive
     unmask
     ok "R30: another user at the meeting place is not asked for anything: the run stays alone"
 fi
 pretender files as_user
-expect 0 'not that run' as_user "$hpcc" exec a.img echo alive
+expect 0 'not that run' as_user "$hpcc" exec "$work/a.img" echo alive
 grep -q '^alive$' <<< "$out" || fail "the run did not start"
 unmask
 pretender own as_user
-expect 0 'not that run' as_user "$hpcc" exec a.img echo alive
+expect 0 'not that run' as_user "$hpcc" exec "$work/a.img" echo alive
 unmask
 ok "R30: files and namespaces of the host are seen through: the run stays alone"
 
 # A user namespace made by this user right below ours, with mounts of its own choice.
 pretender own as_user unshare --user --map-current-user --mount
-refuse 125 'is not a run of image' as_user "$hpcc" exec a.img echo alive
-expect 0 '^alive$' as_user "$hpcc" exec --no-share a.img echo alive
+refuse 125 'is not a run of image' as_user "$hpcc" exec "$work/a.img" echo alive
+expect 0 '^alive$' as_user "$hpcc" exec --no-share "$work/a.img" echo alive
 ok "R30: a namespace whose root is not the image is refused, with the way around it"
 controls=$HPCC_BINARY_DIR/tests/hpcc-controls
 if as_user test -x "$controls"; then
-    expect 0 '^boot$' as_user env HPCC_TEST_OFF="share audit" "$controls" exec a.img /bin/ls /
+    expect 0 '^boot$' as_user env HPCC_TEST_OFF="share audit" "$controls" exec "$work/a.img" /bin/ls /
     ok "R30: control: without these checks the pretender's root is entered"
 fi
 unmask
