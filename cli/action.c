@@ -37,7 +37,8 @@ const struct opt action_opts[] = {
     { "writable", 'w', NULL, "write to the image itself", "WRITABLE", false, NULL },
     { "writable-tmpfs", 0, NULL, "writes go to memory and are lost at the end", "WRITABLE_TMPFS",
       false, NULL },
-    { "overlay", 'o', "DIR", "writes go to this directory", "OVERLAY OVERLAYIMAGE", false, NULL },
+    { "overlay", 'o', "LAYER[:ro]", "a directory or image over the image; writes go there",
+      "OVERLAY OVERLAYIMAGE", true, NULL },
     { "pid", 'p', NULL, "new pid namespace", "PID UNSHARE_PID", false, NULL },
     { "no-init", 0, NULL, "with --pid: the program itself is pid 1", "NO_INIT NOSHIMINIT", false,
       NULL },
@@ -52,8 +53,7 @@ const struct opt action_opts[] = {
     { "app", 0, "NAME", "the app NAME of the image", "APP APPNAME", false, NULL },
     { "shell", 's', "PATH", "with shell: this shell of the container", "SHELL", false, NULL },
     { "keep-fd", 0, "N", "with --contain: pass this open descriptor", NULL, true, NULL },
-    { "no-share", 0, NULL, "do not share the mount with other runs of this image", "NO_SHARE",
-      false, NULL },
+    { "no-share", 0, NULL, "accepted: every run has its own mount", "NO_SHARE", false, NULL },
     { "no-eval", 0, NULL, "accepted: hpcc never evaluates arguments or values", NULL, false, NULL },
     { "dry-run", 0, NULL, "show what would be done", NULL, false, NULL },
     { "json", 0, NULL, "with --dry-run: as JSON", NULL, false, NULL },
@@ -85,7 +85,7 @@ static const struct {
 struct request {
     struct runtime_spec spec;
     struct runtime_bind *binds;
-    struct strv env, scratch, no_mount, keep_fds;
+    struct strv env, scratch, no_mount, keep_fds, overlays;
     struct strv environ; /* the caller's, less what the configuration drops */
     struct config config;
     char *home;
@@ -103,6 +103,7 @@ static void request_fini(struct request *r)
     strv_free(&r->scratch);
     strv_free(&r->no_mount);
     strv_free(&r->keep_fds);
+    strv_free(&r->overlays);
     strv_free(&r->environ);
     config_fini(&r->config);
     free(r->home);
@@ -222,6 +223,11 @@ static int collect_lists(struct request *r, const struct args *a, struct err *e)
         strv_split(&r->no_mount, given.v[i], ",");
     if (check_names(&r->no_mount, e) < 0)
         return -1;
+    auto_strv struct strv layers = { 0 };
+    args_values(a, "overlay", &layers);
+    for (size_t i = 0; i < layers.n; i++)
+        strv_split(&r->overlays, layers.v[i], ",");
+    r->spec.overlays = (const char *const *)r->overlays.v;
     args_values(a, "scratch", &r->scratch);
     args_values(a, "keep-fd", &r->keep_fds);
     r->spec.scratch = (const char *const *)r->scratch.v;
@@ -248,6 +254,7 @@ static void collect_config(struct request *r, const struct cli *cli)
     for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
         r->spec.flags |= defaults[i].on ? defaults[i].flag : 0;
     r->spec.envp = cli->environ;
+    r->spec.tmp_dir = c->tmp_dir;
     if (c->env_drop.n == 0)
         return;
     strv_add_all(&r->environ, cli->environ);
@@ -286,7 +293,6 @@ static int collect(struct request *r, const struct cli *cli, const struct args *
     s->shell = args_value(a, "shell");
     s->app = args_value(a, "app");
     s->workdir = args_value(a, "workdir");
-    s->overlay = args_value(a, "overlay");
     s->hostname = args_value(a, "hostname");
     if (config_load(cli->environ, &r->config, e) < 0 || check_limits(&r->config, a, e) < 0)
         return -1;
@@ -324,8 +330,17 @@ static int show(const struct runtime_plan *plan, bool json)
     return 0;
 }
 
-int action_run(const struct cli *cli, const struct args *args, enum runtime_action action,
-               struct err *e)
+/* The same words to hpcc-full, which can write images. */
+static int merge_elsewhere(struct cli *cli, struct err *e)
+{
+    auto_strv struct strv words = { 0 };
+    strv_add(&words, "hpcc"); /* the name run-hpcc has been expanded already */
+    strv_add_all(&words, cli->argv + 1);
+    cli_exec_full(cli, (const char *const *)words.v, e);
+    return err_wrap(e, "cannot write to an image without what changes images");
+}
+
+int action_run(struct cli *cli, const struct args *args, enum runtime_action action, struct err *e)
 {
     cleanup_with(request_fini) struct request r = { .spec.action = action };
     auto_runtime_plan struct runtime_plan *plan = NULL;
@@ -334,7 +349,10 @@ int action_run(const struct cli *cli, const struct args *args, enum runtime_acti
         return -1;
     if (args_has(args, "dry-run"))
         return show(plan, args_has(args, "json"));
-    if (runtime_perform(plan, &status, e) < 0)
+    bool merges = runtime_plan_merges(plan);
+    if (merges && !cli->perform_merging)
+        return merge_elsewhere(cli, e);
+    if ((merges ? cli->perform_merging(plan, &status, e) : runtime_perform(plan, &status, e)) < 0)
         return -1;
     return status;
 }

@@ -10,8 +10,7 @@
 extern const struct opt action_opts[];
 
 /* Make the plan that ARGS ask for and show it (--dry-run) or perform it. */
-int action_run(const struct cli *cli, const struct args *args, enum runtime_action action,
-               struct err *e);
+int action_run(struct cli *cli, const struct args *args, enum runtime_action action, struct err *e);
 
 /* One --bind value, "SRC[:DST[:OPT]]"; relative SRC is against CWD. The strings of OUT are the
  * caller's to free. ERR_USAGE. */

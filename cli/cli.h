@@ -12,6 +12,7 @@
 #include "cli/opts.h"
 
 struct out; /* cli/out.h */
+struct runtime_plan;
 
 /* The caller's world, filled by main. */
 struct cli {
@@ -23,6 +24,11 @@ struct cli {
     bool no_colour; /* --nocolor */
     bool colour;    /* stderr is a terminal and nobody objects */
     struct out *out;
+    const char *const *argv; /* all words, argv[0] included */
+
+    /* runtime_perform_merging; NULL where what writes images is not linked: there hpcc-full is
+     * called. */
+    int (*perform_merging)(struct runtime_plan *p, int *status, struct err *e);
 };
 
 enum cli_limits {

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "runtime/runtime.h"
 
 enum { STATUS_PIPE = 128 + SIGPIPE };
 
@@ -147,6 +148,10 @@ int main(int argc, char **argv, char **envp)
     auto_err struct err e = { 0 };
     auto_strv struct strv words = { 0 };
     expand_name(&words, argv);
+    cli.argv = (const char *const *)words.v;
+#ifdef HPCC_FULL
+    cli.perform_merging = runtime_perform_merging;
+#endif
     bool passes_status = false;
     int status;
     out_init(&out, &cli);

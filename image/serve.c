@@ -179,6 +179,7 @@ int image_serve(const struct image_serve_spec *spec, struct err *e)
     struct pool p = { .fd = spec->fuse_fd, .max = count_threads(spec->n_threads), .n_threads = 1 };
     p.state.tree = spec->tree;
     spec->tree->ops->fs_stat(spec->tree, &p.state.fs);
+    p.state.all_root = spec->all_root;
     pthread_mutex_init(&p.lock, NULL);
     pthread_attr_init(&p.attr);
     pthread_attr_setstacksize(&p.attr, STACK_BYTES);

@@ -20,6 +20,7 @@ enum {
 struct serve_state {
     const struct image_tree *tree;
     struct image_fs_stat fs;
+    bool all_root;
 };
 
 /* A request as the kernel sent it, its header checked against its length. */

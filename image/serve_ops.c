@@ -24,8 +24,8 @@ static void fill_attr(const struct serve_state *s, const struct image_stat *st,
         .ctimensec = st->ctime_nsec,
         .mode = st->mode,
         .nlink = st->nlink,
-        .uid = st->uid,
-        .gid = st->gid,
+        .uid = s->all_root ? 0 : st->uid,
+        .gid = s->all_root ? 0 : st->gid,
         /* as the kernel's new_encode_dev */
         .rdev = (st->rdev_minor & 0xff) | st->rdev_major << 8 | (st->rdev_minor & ~0xffu) << 12,
         .blksize = s->fs.block_bytes,
@@ -224,6 +224,17 @@ static int give_sized(struct serve_reply *out, size_t asked, ssize_t n)
     return 0;
 }
 
+/* Root's overlays mark an opaque directory as trusted.*, those of user namespaces look for user.*:
+ * a layer that root has written shall mean the same to everybody. */
+static ssize_t read_xattr(const struct serve_state *s, uint64_t node, const char *name, void *buf,
+                          size_t size)
+{
+    ssize_t n = s->tree->ops->xattr(s->tree, node, name, buf, size);
+    if (n == -ENODATA && strcmp(name, "user.overlay.opaque") == 0)
+        return s->tree->ops->xattr(s->tree, node, "trusted.overlay.opaque", buf, size);
+    return n;
+}
+
 static int do_getxattr(const struct serve_state *s, const struct serve_request *q,
                        struct serve_reply *out)
 {
@@ -233,8 +244,7 @@ static int do_getxattr(const struct serve_state *s, const struct serve_request *
     if (!name)
         return -EINVAL;
     size_t size = in.size < SERVE_MAX_READ ? in.size : SERVE_MAX_READ;
-    return give_sized(out, size,
-                      s->tree->ops->xattr(s->tree, q->head.nodeid, name, out->data, size));
+    return give_sized(out, size, read_xattr(s, q->head.nodeid, name, out->data, size));
 }
 
 static int do_listxattr(const struct serve_state *s, const struct serve_request *q,

@@ -48,14 +48,14 @@ static int check(void *ctx, const struct mountinfo *mi)
 {
     struct audit *a = ctx;
     const struct runtime_plan *p = a->p;
-    bool overlaid = p->overlay || (p->flags & (RUNTIME_WRITABLE_TMPFS | RUNTIME_WRITABLE));
+    bool writable = plan_has_upper(p) || (p->flags & RUNTIME_WRITABLE);
     const char *lacks = NULL;
     forget_covered(a, mi);
     if (!(mi->flags & MS_NOSUID))
         lacks = "nosuid";
     else if (!(mi->flags & MS_NODEV) && !path_within(mi->mount_point, "/dev"))
         lacks = "nodev";
-    else if (a->first && !overlaid && !(mi->flags & MS_RDONLY))
+    else if (a->first && !writable && !(mi->flags & MS_RDONLY))
         lacks = "ro";
     a->first = false;
     if (lacks)

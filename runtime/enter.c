@@ -25,7 +25,6 @@
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
-#include "runtime/share.h"
 #include "runtime/userns.h"
 
 /* ── namespaces ── */
@@ -46,14 +45,14 @@ static unsigned namespace_flags(const struct runtime_plan *p)
            (p->flags & RUNTIME_UTS_NS ? CLONE_NEWUTS : 0);
 }
 
-int enter_namespaces(const struct runtime_plan *p, bool in_userns, int proc_fd, struct err *e)
+int enter_namespaces(const struct runtime_plan *p, bool in_userns, struct err *e)
 {
     struct userns_ids own = { p->uid, p->gid };
     bool as_root = (p->flags & RUNTIME_FAKEROOT) || p->two_userns;
     if (p->userns) {
         if (!in_userns && unshare(CLONE_NEWUSER) < 0)
             return userns_refused(errno, e);
-        if (userns_map_single(own, as_root ? (struct userns_ids){ 0, 0 } : own, proc_fd, e) < 0)
+        if (userns_map_single(own, as_root ? (struct userns_ids){ 0, 0 } : own, -1, e) < 0)
             return -1;
     }
     if (unshare((int)namespace_flags(p)) < 0) {
@@ -83,15 +82,10 @@ static bool below_earlier(const struct runtime_plan *p, size_t n, const char *pa
     return false;
 }
 
-static bool on_overlay(const struct runtime_plan *p)
-{
-    return p->overlay || (p->flags & RUNTIME_WRITABLE_TMPFS);
-}
-
 static int provide(struct newroot *r, const struct runtime_plan *p, const struct plan_op *op,
                    struct err *e)
 {
-    if (!on_overlay(p))
+    if (!plan_has_upper(p))
         return newroot_provide(r, op->dst, op->traits & PLAN_FILE, e);
     if (!(op->traits & PLAN_FILE))
         return fs_mkdirs_at(r->m.root_fd, op->dst, 0755, e);
@@ -121,7 +115,7 @@ static int provide_all(struct newroot *r, const struct runtime_plan *p, struct e
             return err_move(e, &why);
         log_verbose("'%s' is left out: %s", op->dst, why.msg);
     }
-    return on_overlay(p) ? 0 : newroot_seal(r, e);
+    return plan_has_upper(p) ? 0 : newroot_seal(r, e);
 }
 
 static int perform_bind(struct newroot *r, const struct plan_op *op, struct err *e)
@@ -166,12 +160,15 @@ static int perform_op(struct newroot *r, const struct runtime_plan *p, const str
     return err_set(e, ERR_BUG, "unknown step %d in the plan", op->kind);
 }
 
-/* A target inside a tmpfs of ours can still be made. */
-static bool missing_target(struct newroot *r, const struct plan_op *op, struct stat *st)
+/* A target inside a tmpfs of ours can still be made; with --writable one elsewhere cannot, since it
+ * would stay in the image. */
+static bool missing_target(struct newroot *r, const struct runtime_plan *p,
+                           const struct plan_op *op, struct stat *st)
 {
     if (fs_stat_at(r->m.root_fd, op->dst, true, st) == 0)
         return false;
-    if (!(op->traits & PLAN_MAKE) || (op->traits & PLAN_FILE) ||
+    bool stays = (p->flags & RUNTIME_WRITABLE) && !below_earlier(p, (size_t)(op - p->ops), op->dst);
+    if (stays || !(op->traits & PLAN_MAKE) || (op->traits & PLAN_FILE) ||
         fs_mkdirs_at(r->m.root_fd, op->dst, 0755, NULL) < 0)
         return true;
     return fs_stat_at(r->m.root_fd, op->dst, true, st) < 0;
@@ -181,7 +178,7 @@ static int perform_one(struct newroot *r, const struct runtime_plan *p, const st
                        struct err *e)
 {
     struct stat st;
-    if (missing_target(r, op, &st)) {
+    if (missing_target(r, p, op, &st)) {
         err_set(e, ERR_INPUT, "there is no '%s' in the container to mount on", op->dst);
         if (p->flags & RUNTIME_WRITABLE)
             return err_hint(e,
@@ -282,37 +279,19 @@ static void program_fini(struct program *g)
     program_free(g);
 }
 
-/* From here on nothing is made any more: look at all of it, give up what is not needed, go. */
-static int become(const struct runtime_plan *p, const struct program *g, int proc_fd, struct err *e)
-{
-    if (start_in(p, e) < 0 || check_inside(e) < 0 || be_oneself_again(p, proc_fd, e) < 0 ||
-        drop(p, e) < 0)
-        return -1;
-    return program_exec(g, &p->env, e);
-}
-
-int enter_and_exec(const struct runtime_plan *p, int proc_fd, struct server *server, struct err *e)
+int enter_and_exec(const struct runtime_plan *p, struct server *server, struct err *e)
 {
     cleanup_with(newroot_close) struct newroot r = { .session_fd = -1 };
     cleanup_with(program_fini) struct program program = { 0 };
     r.m.root_fd = r.m.base_fd = -1;
+    auto_close int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc_fd < 0)
+        return err_sys(e, "cannot open '/proc'");
     if (build(&r, p, server, e) < 0)
         return -1;
     program_make(p, r.m.root_fd, &program);
-    if (mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0)
+    if (mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0 || start_in(p, e) < 0 ||
+        check_inside(e) < 0 || be_oneself_again(p, proc_fd, e) < 0 || drop(p, e) < 0)
         return -1;
-    server_share(server, proc_fd);
-    return become(p, &program, proc_fd, e);
-}
-
-int enter_shared(const struct runtime_plan *p, int proc_fd, struct err *e)
-{
-    cleanup_with(program_fini) struct program program = { 0 };
-    auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        return err_sys(e, "cannot open the container's root");
-    if (share_check(p, proc_fd, e) < 0 || audit_root(p, proc_fd, e) < 0)
-        return -1;
-    program_make(p, root, &program);
-    return become(p, &program, proc_fd, e);
+    return program_exec(&program, &p->env, e);
 }

@@ -282,11 +282,11 @@ static int plan_identity(struct builder *b, struct err *e)
     p->gecos = mem_strdup(h->gecos ? h->gecos : "");
     p->group = mem_strdup(h->group);
     p->userns = h->uid != 0 || (p->flags & (RUNTIME_USERNS | RUNTIME_FAKEROOT));
-    /* An overlay refuses to write where a file's owner has no name in the user namespace, and most
-     * of an image belongs to root. So the mounts are made in a namespace where the caller is 0,
-     * which makes root's files his; and the program runs in one below, where he is himself again.
-     */
-    p->two_userns = p->userns && !fakeroot && (s->overlay || flag(b, RUNTIME_WRITABLE_TMPFS));
+    /* An overlay refuses to write where a file's owner has no name in the user namespace. So the
+     * mounts are made in a namespace where the caller is 0, and all of an image is shown as 0's;
+     * and the program runs in one below, where he is himself again. */
+    p->all_root = p->userns && plan_has_upper(p);
+    p->two_userns = p->all_root && !fakeroot;
     const char *home = s->home_dst ? s->home_dst : s->home_src ? s->home_src : h->home;
     if (fakeroot && !s->home_dst && !s->home_src)
         home = "/root";
@@ -310,27 +310,14 @@ static int check_app(const char *app, struct err *e)
     return err_hint(e, "names have letters, digits and '_+.-', and do not start with '-' or '.'");
 }
 
-/* Runs of different job steps do not share what ends with one of them. */
-static char *job_step(const char *const *envp)
-{
-    static const char *const names[] = { "SLURM_JOB_ID=", "SLURM_STEP_ID=", "PBS_JOBID=",
-                                         "LSB_JOBID=",    "JOB_ID=",        "OAR_JOB_ID=",
-                                         "FLUX_JOB_ID=",  "COBALT_JOBID=" };
-    auto_str struct str job = { 0 };
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        for (const char *const *v = envp; v && *v; v++)
-            if (str_starts(*v, names[i]))
-                str_addf(&job, "%s%s", job.len ? " " : "", *v);
-    return mem_strdup(str_text(&job));
-}
-
 static int check_flags(const struct builder *b, struct err *e)
 {
     if (check_app(b->spec->app, e) < 0)
         return -1;
-    if (flag(b, RUNTIME_WRITABLE) && (b->spec->overlay || flag(b, RUNTIME_WRITABLE_TMPFS)))
+    const struct runtime_plan *p = b->p;
+    if (flag(b, RUNTIME_WRITABLE) && (p->n_layers || flag(b, RUNTIME_WRITABLE_TMPFS)))
         return err_set(e, ERR_USAGE, "--writable cannot go together with an overlay");
-    if (b->spec->overlay && flag(b, RUNTIME_WRITABLE_TMPFS))
+    if (p->n_layers && p->layers[p->n_layers - 1].writable && flag(b, RUNTIME_WRITABLE_TMPFS))
         return err_set(e, ERR_USAGE, "--overlay and --writable-tmpfs are two ways to do one thing");
     if (b->spec->workdir && !flag(b, RUNTIME_CONTAIN))
         log_warn("--workdir is for --contain: without it the host's own /tmp is used");
@@ -345,15 +332,15 @@ int plan_build(struct runtime_plan *p, const struct runtime_spec *spec,
     struct builder b = { .p = p, .spec = spec, .host = host };
     p->action = spec->action;
     p->flags = spec->flags;
+    if (p->merge) /* so that nothing of the program is left to write when it has ended */
+        p->flags = (p->flags | RUNTIME_PID_NS) & ~(unsigned)RUNTIME_NO_INIT;
     if (check_flags(&b, e) < 0 || plan_identity(&b, e) < 0)
         return -1;
-    p->overlay = mem_strdup(spec->overlay);
     p->hostname = mem_strdup(spec->hostname);
     p->shell_inside = mem_strdup(spec->shell);
     p->app = mem_strdup(spec->app);
     strv_add_all(&p->argv, spec->argv);
     strv_add_all(&p->keep_fds, spec->keep_fds);
-    p->job = job_step(spec->envp);
     plan_kernel_views(&b);
     if (plan_temp(&b, "/tmp", "tmp", e) < 0 || plan_temp(&b, "/var/tmp", "var_tmp", e) < 0 ||
         plan_home(&b, e) < 0)

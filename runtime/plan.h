@@ -53,6 +53,34 @@ enum plan_root {
     PLAN_ROOT_FUSE, /* our reader behind FUSE */
 };
 
+/* A layer of --overlay. */
+enum plan_layer_kind {
+    PLAN_LAYER_DIR,  /* PATH/upper, and for the writable one PATH/work */
+    PLAN_LAYER_LOOP, /* the same inside an image, by the kernel's own driver */
+    PLAN_LAYER_FUSE, /* inside an image, by our reader: read-only, see plan_merge */
+};
+
+struct plan_layer {
+    char *path;
+    enum plan_layer_kind kind;
+    bool writable;
+    int fd; /* of an image; -1 */
+    struct image_info image;
+    bool drop_to_owner;
+    uid_t owner_uid;
+    gid_t owner_gid;
+};
+
+enum { PLAN_MAX_LAYERS = 10 }; /* their paths share one mount option of 255 bytes */
+
+/* Where no kernel driver may write into an image, it is read through FUSE, an overlay's upper
+ * directory in a private stage takes the writes, and when the program has ended they are merged. */
+enum plan_merge {
+    PLAN_MERGE_NONE,
+    PLAN_MERGE_IMAGE, /* --writable: into the image itself */
+    PLAN_MERGE_LAYER, /* into the uppermost layer's image */
+};
+
 struct runtime_plan {
     enum runtime_action action;
     unsigned flags; /* enum runtime_flag */
@@ -70,10 +98,16 @@ struct runtime_plan {
     char *user, *home, *shell, *gecos, *group; /* home: inside */
     bool userns;
     bool two_userns; /* see plan_identity */
+    bool all_root;   /* likewise */
 
     struct plan_op *ops;
     size_t n_ops;
-    char *overlay; /* upper directory on the host; NULL: none */
+    struct plan_layer *layers; /* lowest first; the writable one last */
+    size_t n_layers;
+    enum plan_merge merge;
+    char *stage_parent; /* for a merge: the directory in which the stage is made */
+    char *stage;        /* the stage, once runtime_perform_merging has made it */
+    int stage_fd;
     char *hostname;
     char *cwd;        /* where to start; falls back to home, then "/" */
     bool cwd_is_user; /* --pwd: failing is an error */
@@ -84,8 +118,28 @@ struct runtime_plan {
     char *shell_inside;    /* --shell */
     char *app;             /* --app */
     struct strv keep_fds;
-    char *job; /* the scheduler's names of the job step; "" outside of one */
 };
+
+/* Whether writes to the root go to an overlay's upper directory. */
+static inline bool plan_has_upper(const struct runtime_plan *p)
+{
+    return p->merge || (p->flags & RUNTIME_WRITABLE_TMPFS) ||
+           (p->n_layers && p->layers[p->n_layers - 1].writable);
+}
+
+/* Open and judge the layers that SPEC names; p->flags, p->userns and p->merge are set. */
+MUST_CHECK int plan_layers(struct runtime_plan *p, const struct runtime_spec *spec, struct err *e);
+void plan_layers_free(struct runtime_plan *p);
+
+/* Whether the kernel may interpret the bytes of FD (ST) for root: nobody but root can have written
+ * them. */
+bool plan_only_root_writes(int fd, const struct stat *st);
+
+/* Open the file that *FD has open for writing as well, by its PATH. */
+MUST_CHECK int plan_reopen_writable(const char *path, int *fd, struct err *e);
+
+/* The value of NAME in ENVP, or NULL. */
+const char *plan_env_of(const char *const *envp, const char *name);
 
 /* The pure part of runtime_plan_make; the image's fields are already there. */
 MUST_CHECK int plan_build(struct runtime_plan *p, const struct runtime_spec *spec,

@@ -25,7 +25,7 @@ static int look_at_host(void *ctx, const char *path)
     return S_ISDIR(st.st_mode) ? 'd' : 'f';
 }
 
-static const char *env_of(const char *const *envp, const char *name)
+const char *plan_env_of(const char *const *envp, const char *name)
 {
     size_t len = strlen(name);
     for (; envp && *envp; envp++)
@@ -49,7 +49,7 @@ static char *current_dir(void)
  */
 static const char *home_without_passwd(const char *const *envp, uid_t uid)
 {
-    const char *home = env_of(envp, "HOME");
+    const char *home = plan_env_of(envp, "HOME");
     struct stat st;
     if (!home || home[0] != '/' || stat(home, &st) < 0 || st.st_uid != uid)
         return NULL;
@@ -77,9 +77,8 @@ static int make_for_host(struct runtime_plan *p, const struct runtime_spec *spec
     return plan_build(p, spec, &host, e);
 }
 
-/* Whether the kernel may interpret these bytes for root: nobody but root can have written them. The
- * descriptor is what gets mounted, so the names that lead to it do not matter. */
-static bool only_root_writes(int fd, const struct stat *st)
+/* The descriptor is what gets mounted, so the names that lead to it do not matter. */
+bool plan_only_root_writes(int fd, const struct stat *st)
 {
     struct statfs fs;
     if (!defence("trust"))
@@ -98,6 +97,34 @@ static int no_squashfs(const struct runtime_plan *p, struct err *e)
                     (unsigned long long)p->image.fs_offset);
 }
 
+/* It must still be the file that was checked. */
+int plan_reopen_writable(const char *path, int *fd, struct err *e)
+{
+    struct stat a, b;
+    auto_close int new_fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (new_fd < 0)
+        return err_sys(e, "cannot open image '%s' for writing", path);
+    if (fstat(new_fd, &a) < 0 || fstat(*fd, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+        return err_set(e, ERR_FAILED, "image '%s' was replaced just now", path);
+    close(*fd);
+    *fd = steal_fd(&new_fd);
+    return 0;
+}
+
+/* --writable on an image file. */
+static int choose_writer(struct runtime_plan *p, struct err *e)
+{
+    if (p->image.kind != IMAGE_EXT) {
+        err_set(e, ERR_INPUT, "cannot write to '%s': it is a squashfs image, which never changes",
+                p->image_path);
+        return err_hint(e, "'--overlay DIR' keeps changes beside it, '--writable-tmpfs' in memory");
+    }
+    if (p->root == PLAN_ROOT_LOOP)
+        return plan_reopen_writable(p->image_path, &p->image_fd, e);
+    p->merge = PLAN_MERGE_IMAGE;
+    return 0;
+}
+
 static int choose_root(struct runtime_plan *p, struct err *e)
 {
     struct stat st;
@@ -105,7 +132,7 @@ static int choose_root(struct runtime_plan *p, struct err *e)
         return err_sys(e, "cannot look at image '%s'", p->image_path);
     p->owner_uid = st.st_uid;
     p->owner_gid = st.st_gid;
-    bool by_kernel = geteuid() == 0 && !p->userns && only_root_writes(p->image_fd, &st);
+    bool by_kernel = geteuid() == 0 && !p->userns && plan_only_root_writes(p->image_fd, &st);
     switch (p->image.kind) {
     case IMAGE_DIR:
         p->root = PLAN_ROOT_DIR;
@@ -119,30 +146,7 @@ static int choose_root(struct runtime_plan *p, struct err *e)
     }
     if (p->image.kind != IMAGE_EXT && p->root == PLAN_ROOT_FUSE && !p->squashfs_server)
         return no_squashfs(p, e);
-    if (!(p->flags & RUNTIME_WRITABLE))
-        return 0;
-    if (p->image.kind != IMAGE_EXT || p->root != PLAN_ROOT_LOOP) {
-        err_set(e, ERR_HOST, "cannot write to the image '%s' itself as this user", p->image_path);
-        return err_hint(e,
-                        "use '--overlay DIR' or '--writable-tmpfs', or bootstrap again; root may "
-                        "write to images that only root can change");
-    }
-    return 0;
-}
-
-/* --writable needs the file open for writing, and it must still be the file that was checked. */
-static int reopen_writable(struct runtime_plan *p, struct err *e)
-{
-    struct stat a, b;
-    auto_close int fd = open(p->image_path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return err_sys(e, "cannot open image '%s' for writing", p->image_path);
-    if (fstat(fd, &a) < 0 || fstat(p->image_fd, &b) < 0 || a.st_dev != b.st_dev ||
-        a.st_ino != b.st_ino)
-        return err_set(e, ERR_FAILED, "image '%s' was replaced just now", p->image_path);
-    close(p->image_fd);
-    p->image_fd = steal_fd(&fd);
-    return 0;
+    return p->flags & RUNTIME_WRITABLE ? choose_writer(p, e) : 0;
 }
 
 static int open_image(struct runtime_plan *p, const char *path, struct err *e)
@@ -155,15 +159,26 @@ static int open_image(struct runtime_plan *p, const char *path, struct err *e)
     return 0;
 }
 
+/* Only its owner may put a new file in the image's place as its own. */
+static int check_owner(const struct runtime_plan *p, struct err *e)
+{
+    if (p->merge != PLAN_MERGE_IMAGE || geteuid() == 0 || p->owner_uid == geteuid())
+        return 0;
+    err_set(e, ERR_FAILED, "cannot write to the image '%s' itself: it is another user's",
+            p->image_path);
+    return err_hint(e, "'--overlay DIR' keeps changes beside it, '--writable-tmpfs' in memory");
+}
+
 int runtime_plan_make(const struct runtime_spec *spec, struct runtime_plan **out, struct err *e)
 {
     auto_runtime_plan struct runtime_plan *p = mem_zero(1, sizeof *p);
     p->image_fd = -1;
     p->squashfs_server = spec->squashfs_server ? mem_strdup(spec->squashfs_server) : NULL;
-    if (open_image(p, spec->image_path, e) < 0 || make_for_host(p, spec, e) < 0 ||
-        choose_root(p, e) < 0)
-        return -1;
-    if ((p->flags & RUNTIME_WRITABLE) && p->image.kind != IMAGE_DIR && reopen_writable(p, e) < 0)
+    p->stage_fd = -1;
+    p->flags = spec->flags;
+    p->userns = geteuid() != 0 || (p->flags & (RUNTIME_USERNS | RUNTIME_FAKEROOT));
+    if (open_image(p, spec->image_path, e) < 0 || choose_root(p, e) < 0 ||
+        plan_layers(p, spec, e) < 0 || make_for_host(p, spec, e) < 0 || check_owner(p, e) < 0)
         return -1;
     *out = steal_ptr(p);
     return 0;
@@ -177,11 +192,12 @@ void runtime_plan_free(struct runtime_plan *p)
         free(p->ops[i].dst);
     }
     free(p->ops);
-    char *const texts[] = { p->image_path, p->user,    p->home,           p->shell, p->gecos,
-                            p->group,      p->overlay, p->hostname,       p->cwd,   p->shell_inside,
-                            p->app,        p->job,     p->squashfs_server };
+    char *const texts[] = { p->image_path,   p->user,  p->home,           p->shell,
+                            p->gecos,        p->group, p->hostname,       p->cwd,
+                            p->shell_inside, p->app,   p->squashfs_server };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
+    plan_layers_free(p);
     strv_free(&p->env);
     strv_free(&p->env_after);
     strv_free(&p->argv);

@@ -19,6 +19,12 @@ static const char *const roots[] = {
     [PLAN_ROOT_FUSE] = "fuse",
 };
 
+static const char *const layers[] = {
+    [PLAN_LAYER_DIR] = "directory",
+    [PLAN_LAYER_LOOP] = "loop",
+    [PLAN_LAYER_FUSE] = "fuse",
+};
+
 static const char *const actions[] = {
     [RUNTIME_RUN] = "run",
     [RUNTIME_EXEC] = "exec",
@@ -74,11 +80,47 @@ static void op_words(const struct plan_op *op, struct strv *out)
 
 static const char *root_access(const struct runtime_plan *p)
 {
+    if (p->merge == PLAN_MERGE_IMAGE)
+        return "merged-at-end";
     if (p->flags & RUNTIME_WRITABLE)
         return "read-write";
-    if (p->overlay)
-        return "overlay";
-    return p->flags & RUNTIME_WRITABLE_TMPFS ? "tmpfs-overlay" : "read-only";
+    if (p->flags & RUNTIME_WRITABLE_TMPFS)
+        return "tmpfs-overlay";
+    return p->n_layers ? "overlay" : "read-only";
+}
+
+static const char *layer_access(const struct runtime_plan *p, const struct plan_layer *l)
+{
+    if (!l->writable)
+        return "read-only";
+    return p->merge == PLAN_MERGE_LAYER ? "merged-at-end" : "read-write";
+}
+
+static void say_layers(struct str *s, const struct runtime_plan *p)
+{
+    for (size_t i = 0; i < p->n_layers; i++) {
+        const struct plan_layer *l = &p->layers[i];
+        auto_free char *path = str_printable(l->path);
+        str_addf(s, "%-10s %s by %s, %s\n", "layer", path, layers[l->kind], layer_access(p, l));
+    }
+    if (!p->merge)
+        return;
+    auto_free char *where = str_printable(p->stage_parent);
+    str_addf(s, "%-10s changes wait in '%s' until the program has ended\n", "stage", where);
+}
+
+static struct json_object *json_layers(const struct runtime_plan *p)
+{
+    struct json_object *list = json_object_new_array();
+    for (size_t i = 0; i < p->n_layers; i++) {
+        const struct plan_layer *l = &p->layers[i];
+        struct json_object *o = json_object_new_object();
+        json_put_str(o, "source", l->path);
+        json_put_str(o, "by", layers[l->kind]);
+        json_put_str(o, "access", layer_access(p, l));
+        json_add(list, o);
+    }
+    return list;
 }
 
 static void say_op(struct str *s, const struct plan_op *op)
@@ -103,6 +145,7 @@ char *runtime_plan_text(const struct runtime_plan *p)
     auto_free char *image = str_printable(p->image_path);
     str_addf(&s, "%-10s %s\n", "namespaces", ns_list);
     str_addf(&s, "%-10s %s by %s, %s\n", "root", image, roots[p->root], root_access(p));
+    say_layers(&s, p);
     for (size_t i = 0; i < p->n_ops; i++)
         say_op(&s, &p->ops[i]);
     str_addf(&s, "%-10s every mount nosuid, all but /dev nodev\n", "audit");
@@ -161,6 +204,8 @@ struct json_object *runtime_plan_json(const struct runtime_plan *p)
     json_put_str(o, "image", p->image_path);
     json_put_str(o, "root", roots[p->root]);
     json_put_str(o, "access", root_access(p));
+    json_put(o, "layers", json_layers(p));
+    json_put_str(o, "stage", p->stage_parent);
     json_put(o, "namespaces", json_list(&ns));
     json_put(o, "mounts", ops);
     json_put_str(o, "cwd", p->cwd);

@@ -42,7 +42,9 @@ struct runtime_spec {
     const char *home_dst;
     const char *app;             /* --app */
     const char *workdir;         /* --workdir */
-    const char *overlay;         /* --overlay DIR[:ro] */
+    const char *const *overlays; /* --overlay DIR|IMAGE[:ro|:rw], NULL-terminated or NULL: a later
+                                    one lies over the earlier */
+    const char *tmp_dir;         /* where changes wait to be merged; NULL: beside the image */
     const char *hostname;        /* --hostname */
     const char *const *scratch;  /* --scratch, NULL-terminated or NULL */
     const char *const *env_set;  /* --env and *ENV_ variables, "K=V" */
@@ -92,17 +94,26 @@ MUST_CHECK int runtime_perform(const struct runtime_plan *p, int *status, struct
  * open the tree with OPEN, tell SOCK_FD how that went, take the FUSE device from there, confine
  * this process and serve until the mount is gone. ext images are served by a child of the caller
  * itself; squashfs by a program of its own, started with IMAGE_FD SOCK_FD FS_OFFSET OWNER_UID
- * OWNER_GID IMAGE_PATH */
+ * OWNER_GID ALL_ROOT IMAGE_PATH */
 struct runtime_serve_spec {
     int image_fd, sock_fd;
-    int listen_fd;          /* where other runs ask to share the mount; -1: nowhere */
     const char *image_path; /* for messages */
     uint64_t fs_offset;
     uid_t owner_uid; /* 0: stay who we are */
     gid_t owner_gid;
+    bool all_root; /* as in image_serve_spec */
     int (*open)(int fd, uint64_t offset, struct image_tree **out, struct err *e);
 };
 NORETURN void runtime_serve(const struct runtime_serve_spec *spec);
+
+/* Whether the plan writes into an image that only a merge at the end can change: it needs
+ * runtime_perform_merging, which links what writes images. */
+bool runtime_plan_merges(const struct runtime_plan *p);
+
+/* As runtime_perform, for such a plan: runs the program, then merges. The image is ours alone to
+ * change meanwhile, but others go on reading it. ERR_FAILED when the merge fails: the image is as
+ * it was, and the message tells where the changes are. */
+MUST_CHECK int runtime_perform_merging(struct runtime_plan *p, int *status, struct err *e);
 
 /* Each variable of the caller ENVP and of the plan: where it comes from, and why it is dropped
  * (NULL: it is passed). What the image's own scripts set is only known inside. */

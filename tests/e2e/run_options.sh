@@ -168,8 +168,8 @@ if [ "$(id -u)" = 0 ]; then
     wait
     expect 0 '' "$hpcc" exec -w w.img true
     who=user
-    refuse 125 'writable-tmpfs' me "$hpcc" exec -w w.img true
-    ok "--writable: root's images only, one writer and no reader"
+    refuse 125 'another user' me "$hpcc" exec -w w.img true
+    ok "--writable: by the image's owner; by the kernel, one writer and no reader"
     chown "$test_user:" w.img
     expect 0 'by fuse' "$hpcc" exec --dry-run w.img true
     expect 0 '^inside$' "$hpcc" exec w.img cat /written

@@ -45,10 +45,18 @@ static struct plan_host ana(void)
 static struct runtime_plan *paper_image(enum plan_root root)
 {
     struct runtime_plan *p = mem_zero(1, sizeof *p);
-    p->image_fd = -1;
+    p->image_fd = p->stage_fd = -1;
     p->image_path = mem_strdup("/images/demo.img");
     p->root = root;
     return p;
+}
+
+static void add_layer(struct runtime_plan *p, struct plan_layer l)
+{
+    p->layers = mem_resize(p->layers, p->n_layers + 1, sizeof *p->layers);
+    l.fd = -1;
+    l.path = mem_strdup(l.path);
+    p->layers[p->n_layers++] = l;
 }
 
 static struct runtime_plan *plan(const struct runtime_spec *spec, const struct plan_host *host,
@@ -60,12 +68,9 @@ static struct runtime_plan *plan(const struct runtime_spec *spec, const struct p
 }
 
 /* Compare with tests/runtime/plans/NAME; HPCC_UPDATE=1 writes it anew. */
-static void expect_golden(const char *name, const struct runtime_spec *spec,
-                          const struct plan_host *host)
+static void same_as_golden(const char *name, const struct runtime_plan *p)
 {
     auto_err struct err e = { 0 };
-    auto_runtime_plan struct runtime_plan *p = plan(spec, host, &e);
-    assert_non_null(p);
     auto_free char *text = runtime_plan_text(p);
     const char *source = getenv("HPCC_SOURCE_DIR");
     auto_free char *path = mem_printf("%s/tests/runtime/plans/%s", source ? source : ".", name);
@@ -78,6 +83,15 @@ static void expect_golden(const char *name, const struct runtime_spec *spec,
     auto_str struct str want = { 0 };
     assert_int_equal(fs_read_file(path, 1 << 20, &want, &e), 0);
     assert_string_equal(text, str_text(&want));
+}
+
+static void expect_golden(const char *name, const struct runtime_spec *spec,
+                          const struct plan_host *host)
+{
+    auto_err struct err e = { 0 };
+    auto_runtime_plan struct runtime_plan *p = plan(spec, host, &e);
+    assert_non_null(p);
+    same_as_golden(name, p);
 }
 
 static const char *const true_argv[] = { "true", NULL };
@@ -115,10 +129,68 @@ static void roots_binds_come_sorted_by_depth(void **state)
         { .src = (char[]){ "/data/file" }, .dst = (char[]){ "/a/b/c/file" } },
         { .src = (char[]){ "/data" }, .dst = (char[]){ "/a/../a//b" }, .read_only = true },
     };
-    struct runtime_spec spec = {
-        .action = RUNTIME_TEST, .binds = binds, .n_binds = 2, .overlay = "/wdir"
-    };
-    expect_golden("root-binds.txt", &spec, &host);
+    struct runtime_spec spec = { .action = RUNTIME_TEST, .binds = binds, .n_binds = 2 };
+    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_ROOT_LOOP);
+    add_layer(p, (struct plan_layer){ .path = (char[]){ "/wdir" }, .writable = true });
+    assert_int_equal(plan_build(p, &spec, &host, NULL), 0);
+    assert_false(p->two_userns);
+    same_as_golden("root-binds.txt", p);
+}
+
+static void layers_are_shown_from_the_lowest_to_the_uppermost(void **state)
+{
+    (void)state;
+    struct plan_host host = ana();
+    struct runtime_spec spec = { .action = RUNTIME_EXEC, .argv = true_argv };
+    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_ROOT_FUSE);
+    add_layer(p, (struct plan_layer){ .path = (char[]){ "/tools" } });
+    add_layer(p, (struct plan_layer){
+                     .path = (char[]){ "/mine.img" }, .kind = PLAN_LAYER_FUSE, .writable = true });
+    p->merge = PLAN_MERGE_LAYER;
+    p->stage_parent = mem_strdup("/data");
+    assert_int_equal(plan_build(p, &spec, &host, NULL), 0);
+    assert_true(p->two_userns);
+    same_as_golden("user-layers.txt", p);
+}
+
+/* All that was started has to be over before its writes are merged. */
+static void a_merge_has_a_pid_namespace_with_an_init(void **state)
+{
+    (void)state;
+    struct plan_host host = ana();
+    struct runtime_spec spec = { .action = RUNTIME_EXEC,
+                                 .argv = true_argv,
+                                 .flags = RUNTIME_WRITABLE | RUNTIME_NO_INIT };
+    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_ROOT_FUSE);
+    p->merge = PLAN_MERGE_IMAGE;
+    p->stage_parent = mem_strdup("/data");
+    assert_int_equal(plan_build(p, &spec, &host, NULL), 0);
+    assert_int_equal(p->flags & (RUNTIME_PID_NS | RUNTIME_NO_INIT), RUNTIME_PID_NS);
+}
+
+static void refuse_layers(struct runtime_plan *p, unsigned flags, const char *msg)
+{
+    auto_err struct err e = { 0 };
+    struct plan_host host = ana();
+    struct runtime_spec spec = { .action = RUNTIME_RUN, .flags = flags };
+    assert_int_equal(plan_build(p, &spec, &host, &e), -1);
+    assert_int_equal(e.code, ERR_USAGE);
+    assert_string_equal(e.msg, msg);
+}
+
+static void layers_and_other_ways_to_write_exclude_each_other(void **state)
+{
+    (void)state;
+    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_ROOT_FUSE);
+    add_layer(p, (struct plan_layer){ .path = (char[]){ "/wdir" }, .writable = true });
+    refuse_layers(p, RUNTIME_WRITABLE, "--writable cannot go together with an overlay");
+    refuse_layers(p, RUNTIME_WRITABLE_TMPFS,
+                  "--overlay and --writable-tmpfs are two ways to do one thing");
+    auto_runtime_plan struct runtime_plan *read_only = paper_image(PLAN_ROOT_FUSE);
+    add_layer(read_only, (struct plan_layer){ .path = (char[]){ "/wdir" } });
+    struct plan_host host = ana();
+    struct runtime_spec spec = { .action = RUNTIME_RUN, .flags = RUNTIME_WRITABLE_TMPFS };
+    assert_int_equal(plan_build(read_only, &spec, &host, NULL), 0);
 }
 
 static const struct plan_op *op_at(const struct runtime_plan *p, const char *dst)
@@ -182,7 +254,7 @@ static void what_cannot_work_is_refused_on_paper(void **state)
     refuse(&spec, ERR_INPUT, "cannot bind '/data' onto the container's '/'");
     spec = (struct runtime_spec){ .action = RUNTIME_EXEC };
     refuse(&spec, ERR_USAGE, "hpcc exec: no command given");
-    spec = (struct runtime_spec){ .flags = RUNTIME_WRITABLE, .overlay = "/data" };
+    spec = (struct runtime_spec){ .flags = RUNTIME_WRITABLE | RUNTIME_WRITABLE_TMPFS };
     refuse(&spec, ERR_USAGE, "--writable cannot go together with an overlay");
     spec = (struct runtime_spec){ .home_src = "/gone" };
     refuse(&spec, ERR_INPUT, "--home: there is no directory '/gone'");
@@ -256,6 +328,9 @@ int main(void)
         cmocka_unit_test(a_user_sees_the_host_by_default),
         cmocka_unit_test(contain_shows_nothing_of_the_host),
         cmocka_unit_test(roots_binds_come_sorted_by_depth),
+        cmocka_unit_test(layers_are_shown_from_the_lowest_to_the_uppermost),
+        cmocka_unit_test(a_merge_has_a_pid_namespace_with_an_init),
+        cmocka_unit_test(layers_and_other_ways_to_write_exclude_each_other),
         cmocka_unit_test(the_working_directory_is_bound_unless_it_is_seen_already),
         cmocka_unit_test(a_bind_hides_the_working_directory_only_by_whole_components),
         cmocka_unit_test(what_cannot_work_is_refused_on_paper),
