@@ -314,7 +314,6 @@ CLEANUP_DEFINE(struct image_tree *, cleanup_image_tree, image_tree_close)
 #define auto_image_tree cleanup_with(cleanup_image_tree)
 
 struct image_serve_spec {
-    int image_fd;
     const struct image_tree *tree;
     int fuse_fd;        /* /dev/fuse, already mounted */
     unsigned n_threads; /* 0: by the number of CPUs */
@@ -322,9 +321,20 @@ struct image_serve_spec {
                            id lets write */
 };
 
-/* Answer requests until the mount is gone (ENODEV), then return 0. Confinement is the caller's
- * (image_serve_confine), after which only what serving needs is allowed. */
+/* Answer requests until the mount is gone (ENODEV), then return 0. */
 MUST_CHECK int image_serve(const struct image_serve_spec *spec, struct err *e);
-MUST_CHECK int image_serve_confine(const struct image_serve_spec *spec, struct err *e);
+
+enum { IMAGE_CONFINE_FDS = 4 };
+
+struct image_confine_spec {
+    const int *keep_fds; /* all above 2, or -1 for none; every other descriptor is closed */
+    size_t n_keep;       /* at most IMAGE_CONFINE_FDS */
+    unsigned max_fds;    /* descriptors that may be open, those that sockets bring included */
+};
+
+/* Lock this process up for good: own session, streams to /dev/null, no core, not dumpable, no file
+ * to be opened, and only the system calls that serving, and talking over the sockets that are kept,
+ * need. Threads can still be made. */
+MUST_CHECK int image_serve_confine(const struct image_confine_spec *spec, struct err *e);
 
 #endif

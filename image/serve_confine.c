@@ -8,6 +8,8 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,8 +19,8 @@
 #include "base/defence.h"
 
 /* The server parses what a stranger wrote, outside of the container. When the reader has a hole
- * after all, this is what is left to find behind it: two descriptors, and reading and writing them.
- */
+ * after all, this is what is left to find behind it: a few descriptors, and reading and writing
+ * them. No socket can be made; those that are there lead to runs of the same user. */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -70,6 +72,13 @@ static const int allowed[] = {
     SYS_lseek,
     SYS_sigaltstack,
     SYS_tgkill,
+    /* its sockets: the caller hands it the mount, other runs ask to share it */
+    SYS_ppoll,
+    SYS_accept4,
+    SYS_recvmsg,
+    SYS_sendmsg,
+    SYS_getsockopt,
+    SYS_shutdown,
 #if SANITIZED /* what its runtime does when a thread begins */
     SYS_prlimit64,
 #endif
@@ -173,23 +182,40 @@ static void close_span(unsigned first, unsigned last)
         close((int)fd);
 }
 
+static int compare_fds(const void *a, const void *b)
+{
+    int x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return x - y;
+}
+
 /* Standard streams to /dev/null: a pipe held open here would keep its reader waiting for as long as
  * the mount lives. */
-static int keep_only(int a, int b, struct err *e)
+static int keep_only(const struct image_confine_spec *spec, struct err *e)
 {
-    unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
-    if (low < 3)
-        return err_set(e, ERR_BUG, "the file server's descriptors overlap the standard ones");
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0)
         return err_sys(e, "cannot open '/dev/null'");
     for (int i = 0; i < 3; i++)
         if (null != i && dup2(null, i) < 0)
             return err_sys(e, "cannot redirect the file server's streams");
-    close_span(3, low - 1);
-    if (high > low)
-        close_span(low + 1, high - 1);
-    close_span(high + 1, ~0u);
+    int sorted[IMAGE_CONFINE_FDS];
+    size_t n = 0;
+    for (size_t i = 0; i < spec->n_keep && n < ARRAY_LEN(sorted); i++)
+        if (spec->keep_fds[i] >= 0)
+            sorted[n++] = spec->keep_fds[i];
+    qsort(sorted, n, sizeof sorted[0], compare_fds);
+    unsigned from = 3;
+    for (size_t i = 0; i < n; i++) {
+        unsigned fd = (unsigned)sorted[i];
+        if (fd < from)
+            return err_set(e, ERR_BUG, "the file server's descriptors overlap the standard ones");
+        if (fd > from)
+            close_span(from, fd - 1);
+        from = fd + 1;
+    }
+    close_span(from, ~0u);
     return 0;
 }
 
@@ -206,17 +232,17 @@ static int limit(int what, rlim_t value, struct err *e)
     return 0;
 }
 
-int image_serve_confine(const struct image_serve_spec *spec, struct err *e)
+int image_serve_confine(const struct image_confine_spec *spec, struct err *e)
 {
     if (setsid() < 0 && getsid(0) != getpid())
         return err_sys(e, "cannot give the file server its own session");
     if (prctl(PR_SET_PDEATHSIG, 0) < 0 || (defence("dumpable") && prctl(PR_SET_DUMPABLE, 0) < 0) ||
         prctl(PR_SET_NAME, "hpcc-serve") < 0)
         return err_sys(e, "cannot prepare the file server's process");
-    if (keep_only(spec->image_fd, spec->fuse_fd, e) < 0 || chdir("/") < 0)
+    if (keep_only(spec, e) < 0 || chdir("/") < 0)
         return -1;
     if (limit(RLIMIT_CORE, 0, e) < 0 || limit(RLIMIT_FSIZE, 0, e) < 0 ||
-        limit(RLIMIT_NOFILE, 16, e) < 0)
+        limit(RLIMIT_NOFILE, spec->max_fds, e) < 0)
         return -1;
     if (!SANITIZED && limit(RLIMIT_AS, (rlim_t)1 << 30, e) < 0)
         return -1;

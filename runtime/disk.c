@@ -74,7 +74,7 @@ int disk_mount_fuse(struct newroot *r, const struct disk *d, const struct runtim
         mem_printf("fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,allow_other",
                    fuse, as_root ? 0 : p->uid, as_root ? 0 : p->gid);
     struct mount_fs fs = {
-        .type = "fuse", .source = "hpcc-image", .options = options, .attrs = attrs_of(d)
+        .type = "fuse", .source = d->source, .options = options, .attrs = attrs_of(d)
     };
     if (attach(r, d, &fs, e) < 0)
         return err_wrap(e, "image '%s'", d->path);

@@ -12,8 +12,9 @@ struct disk {
     const char *path;
     int fd;
     const struct image_info *image;
-    bool writable;   /* by loop only; locks the image for itself */
-    const char *dst; /* a directory of the session; NULL: the new root */
+    bool writable;      /* by loop only; locks the image for itself */
+    const char *source; /* FUSE: what the mount is called */
+    const char *dst;    /* a directory of the session; NULL: the new root */
 };
 
 MUST_CHECK int disk_mount_loop(struct newroot *r, const struct disk *d, struct err *e);

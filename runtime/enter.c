@@ -25,6 +25,7 @@
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
+#include "runtime/share.h"
 #include "runtime/userns.h"
 
 /* ── namespaces ── */
@@ -45,14 +46,14 @@ static unsigned namespace_flags(const struct runtime_plan *p)
            (p->flags & RUNTIME_UTS_NS ? CLONE_NEWUTS : 0);
 }
 
-int enter_namespaces(const struct runtime_plan *p, bool in_userns, struct err *e)
+int enter_namespaces(const struct runtime_plan *p, bool in_userns, int proc_fd, struct err *e)
 {
     struct userns_ids own = { p->uid, p->gid };
     bool as_root = (p->flags & RUNTIME_FAKEROOT) || p->two_userns;
     if (p->userns) {
         if (!in_userns && unshare(CLONE_NEWUSER) < 0)
             return userns_refused(errno, e);
-        if (userns_map_single(own, as_root ? (struct userns_ids){ 0, 0 } : own, -1, e) < 0)
+        if (userns_map_single(own, as_root ? (struct userns_ids){ 0, 0 } : own, proc_fd, e) < 0)
             return -1;
     }
     if (unshare((int)namespace_flags(p)) < 0) {
@@ -279,19 +280,37 @@ static void program_fini(struct program *g)
     program_free(g);
 }
 
-int enter_and_exec(const struct runtime_plan *p, struct server *server, struct err *e)
+/* From here on nothing is made any more: look at all of it, give up what is not needed, go. */
+static int become(const struct runtime_plan *p, const struct program *g, int proc_fd, struct err *e)
+{
+    if (start_in(p, e) < 0 || check_inside(e) < 0 || be_oneself_again(p, proc_fd, e) < 0 ||
+        drop(p, e) < 0)
+        return -1;
+    return program_exec(g, &p->env, e);
+}
+
+int enter_and_exec(const struct runtime_plan *p, int proc_fd, struct server *server, struct err *e)
 {
     cleanup_with(newroot_close) struct newroot r = { .session_fd = -1 };
     cleanup_with(program_fini) struct program program = { 0 };
     r.m.root_fd = r.m.base_fd = -1;
-    auto_close int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc_fd < 0)
-        return err_sys(e, "cannot open '/proc'");
     if (build(&r, p, server, e) < 0)
         return -1;
     program_make(p, r.m.root_fd, &program);
-    if (mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0 || start_in(p, e) < 0 ||
-        check_inside(e) < 0 || be_oneself_again(p, proc_fd, e) < 0 || drop(p, e) < 0)
+    if (mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0)
         return -1;
-    return program_exec(&program, &p->env, e);
+    server_share(server, proc_fd);
+    return become(p, &program, proc_fd, e);
+}
+
+int enter_shared(const struct runtime_plan *p, int proc_fd, struct err *e)
+{
+    cleanup_with(program_fini) struct program program = { 0 };
+    auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return err_sys(e, "cannot open the container's root");
+    if (share_check(p, proc_fd, e) < 0 || audit_root(p, proc_fd, e) < 0)
+        return -1;
+    program_make(p, root, &program);
+    return become(p, &program, proc_fd, e);
 }

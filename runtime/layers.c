@@ -114,12 +114,14 @@ static int mount_layer(struct newroot *r, const struct runtime_plan *p, size_t n
         .fd = l->fd,
         .image = &l->image,
         .writable = l->writable && l->kind == PLAN_LAYER_LOOP,
+        .source = "hpcc-layer",
         .dst = name,
     };
     if (mkdirat(r->session_fd, name, 0755) < 0)
         return err_sys(e, "cannot make a mount point for '%s'", l->path);
     int rc = l->kind == PLAN_LAYER_LOOP ? disk_mount_loop(r, &disk, e)
                                         : disk_mount_fuse(r, &disk, p, server, e);
+    server_close(server);
     return rc < 0 ? -1 : fs_open_at(r->session_fd, name, O_RDONLY | O_DIRECTORY, 0, e);
 }
 

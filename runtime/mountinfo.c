@@ -68,6 +68,7 @@ int mountinfo_line(char *line, struct mountinfo *out)
     out->flags = flags_of(field[5]);
     out->type = strtok_r(tail, " ", &save);
     char *source = strtok_r(NULL, " ", &save);
+    out->source = source ? source : "";
     out->super_options = source ? strtok_r(NULL, " ", &save) : NULL;
     if (!out->super_options)
         out->super_options = "";

@@ -12,6 +12,7 @@ struct mountinfo {
     uint64_t id, parent;
     const char *mount_point; /* octal escapes undone */
     const char *type;
+    const char *source;        /* what was mounted: a device, or any text */
     const char *super_options; /* "rw,size=…" */
     unsigned long flags;       /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_*ATIME */
 };

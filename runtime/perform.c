@@ -11,6 +11,7 @@
 #include "runtime/enter.h"
 #include "runtime/fds.h"
 #include "runtime/layers.h"
+#include "runtime/share.h"
 #include "runtime/userns.h"
 #include "runtime/wire.h"
 
@@ -19,6 +20,12 @@
  *   caller   waits, passes signals on, ends as the program ended
  *   init     pid 1 inside: reaps orphans (--no-init: is the program)
  *   program */
+
+struct run {
+    const struct runtime_plan *p;
+    int proc_fd; /* the host's /proc */
+    struct server *server;
+};
 
 /* Become PID 1's waiting part. Signals that were meant for the program go to it. */
 NORETURN static void init_loop(pid_t program, const sigset_t *watched)
@@ -51,14 +58,13 @@ static void watched_signals(sigset_t *set)
 }
 
 /* In the new pid namespace's first process. */
-static int be_init(const struct runtime_plan *p, struct server *server, const sigset_t *old_mask,
-                   struct err *e)
+static int be_init(const struct run *run, const sigset_t *old_mask, struct err *e)
 {
     sigset_t watched;
     watched_signals(&watched);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return err_sys(e, "cannot tie the container to its caller");
-    if (!(p->flags & RUNTIME_NO_INIT)) {
+    if (!(run->p->flags & RUNTIME_NO_INIT)) {
         /* The program does the mounts too: what it is denied, init has no use for either. */
         pid_t program = fork();
         if (program < 0)
@@ -69,7 +75,7 @@ static int be_init(const struct runtime_plan *p, struct server *server, const si
         }
     }
     sigprocmask(SIG_SETMASK, old_mask, NULL);
-    return enter_and_exec(p, server, e);
+    return enter_and_exec(run->p, run->proc_fd, run->server, e);
 }
 
 /* Pass signals to INIT and wait for its end. */
@@ -88,9 +94,9 @@ static int wait_for(pid_t init, const sigset_t *watched)
     }
 }
 
-static int with_pid_namespace(const struct runtime_plan *p, struct server *server, int *status,
-                              struct err *e)
+static int with_pid_namespace(const struct run *run, int *status, struct err *e)
 {
+    const struct runtime_plan *p = run->p;
     auto_err struct err from_child = { 0 };
     int report[2];
     sigset_t watched, old_mask;
@@ -104,14 +110,15 @@ static int with_pid_namespace(const struct runtime_plan *p, struct server *serve
     if (init == 0) {
         auto_err struct err why = { 0 };
         close(report[0]);
-        if ((enter_namespaces(p, true, &why) < 0 || be_init(p, server, &old_mask, &why) < 0) &&
+        if ((enter_namespaces(p, true, run->proc_fd, &why) < 0 ||
+             be_init(run, &old_mask, &why) < 0) &&
             wire_send(report[1], &why, NULL) < 0)
             _exit(1);
         _exit(125);
     }
     int clone_error = errno;
     close(report[1]);
-    server_close(server);
+    server_close(run->server);
     auto_close int from = report[0];
     if (init < 0)
         return p->userns ? userns_refused(clone_error, e)
@@ -130,11 +137,16 @@ static void server_fini(struct server *s)
 
 int runtime_perform(const struct runtime_plan *p, int *status, struct err *e)
 {
-    cleanup_with(server_fini) struct server server = { .sock_fd = -1 };
+    cleanup_with(server_fini) struct server server = { .sock_fd = -1, .listen_fd = -1 };
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     sigaction(SIGCHLD, &dfl, NULL); /* ignored, it would make children vanish unseen */
     if (defence("fds") && fds_restrict(p->flags & RUNTIME_CONTAIN, &p->keep_fds, e) < 0)
         return -1;
+    auto_close int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc_fd < 0)
+        return err_sys(e, "cannot open '/proc'");
+    if (share_possible(p) && share_find(p, proc_fd, &server.listen_fd) == SHARE_JOINED)
+        return enter_shared(p, proc_fd, e);
     if (p->root == PLAN_ROOT_FUSE && server_start(p, &server, e) < 0)
         return -1;
     cleanup_with(layers_close) struct layers layers = LAYERS_INIT;
@@ -142,8 +154,8 @@ int runtime_perform(const struct runtime_plan *p, int *status, struct err *e)
         return -1;
     server.layers = layers.servers;
     if (p->flags & RUNTIME_PID_NS)
-        return with_pid_namespace(p, &server, status, e);
-    if (enter_namespaces(p, false, e) < 0)
+        return with_pid_namespace(&(struct run){ p, proc_fd, &server }, status, e);
+    if (enter_namespaces(p, false, proc_fd, e) < 0)
         return -1;
-    return enter_and_exec(p, &server, e);
+    return enter_and_exec(p, proc_fd, &server, e);
 }

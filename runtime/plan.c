@@ -310,6 +310,20 @@ static int check_app(const char *app, struct err *e)
     return err_hint(e, "names have letters, digits and '_+.-', and do not start with '-' or '.'");
 }
 
+/* Runs of different job steps do not share what ends with one of them. */
+static char *job_step(const char *const *envp)
+{
+    static const char *const names[] = { "SLURM_JOB_ID=", "SLURM_STEP_ID=", "PBS_JOBID=",
+                                         "LSB_JOBID=",    "JOB_ID=",        "OAR_JOB_ID=",
+                                         "FLUX_JOB_ID=",  "COBALT_JOBID=" };
+    auto_str struct str job = { 0 };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        for (const char *const *v = envp; v && *v; v++)
+            if (str_starts(*v, names[i]))
+                str_addf(&job, "%s%s", job.len ? " " : "", *v);
+    return mem_strdup(str_text(&job));
+}
+
 static int check_flags(const struct builder *b, struct err *e)
 {
     if (check_app(b->spec->app, e) < 0)
@@ -341,6 +355,7 @@ int plan_build(struct runtime_plan *p, const struct runtime_spec *spec,
     p->app = mem_strdup(spec->app);
     strv_add_all(&p->argv, spec->argv);
     strv_add_all(&p->keep_fds, spec->keep_fds);
+    p->job = job_step(spec->envp);
     plan_kernel_views(&b);
     if (plan_temp(&b, "/tmp", "tmp", e) < 0 || plan_temp(&b, "/var/tmp", "var_tmp", e) < 0 ||
         plan_home(&b, e) < 0)

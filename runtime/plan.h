@@ -118,6 +118,7 @@ struct runtime_plan {
     char *shell_inside;    /* --shell */
     char *app;             /* --app */
     struct strv keep_fds;
+    char *job; /* the scheduler's names of the job step; "" outside of one */
 };
 
 /* Whether writes to the root go to an overlay's upper directory. */

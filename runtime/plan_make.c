@@ -192,9 +192,9 @@ void runtime_plan_free(struct runtime_plan *p)
         free(p->ops[i].dst);
     }
     free(p->ops);
-    char *const texts[] = { p->image_path,   p->user,  p->home,           p->shell,
-                            p->gecos,        p->group, p->hostname,       p->cwd,
-                            p->shell_inside, p->app,   p->squashfs_server };
+    char *const texts[] = { p->image_path,   p->user,  p->home,     p->shell,
+                            p->gecos,        p->group, p->hostname, p->cwd,
+                            p->shell_inside, p->app,   p->job,      p->squashfs_server };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
     plan_layers_free(p);

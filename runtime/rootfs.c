@@ -6,6 +6,7 @@
 
 #include "runtime/disk.h"
 #include "runtime/layers.h"
+#include "runtime/share.h"
 
 /* A descriptor from before the mount namespace cannot be bound: open again by name, and see that it
  * is the same directory. */
@@ -24,7 +25,11 @@ static int mount_dir(struct newroot *r, const struct runtime_plan *p, struct err
 int rootfs_mount(struct newroot *r, const struct runtime_plan *p, struct server *server,
                  struct err *e)
 {
+    struct share_source source;
+    if (share_source(p, &source, e) < 0)
+        return -1;
     const struct disk image = {
+        .source = source.text,
         .path = p->image_path,
         .fd = p->image_fd,
         .image = &p->image,

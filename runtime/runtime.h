@@ -97,6 +97,7 @@ MUST_CHECK int runtime_perform(const struct runtime_plan *p, int *status, struct
  * OWNER_GID ALL_ROOT IMAGE_PATH */
 struct runtime_serve_spec {
     int image_fd, sock_fd;
+    int listen_fd;          /* where other runs ask to share the mount; -1: nowhere */
     const char *image_path; /* for messages */
     uint64_t fs_offset;
     uid_t owner_uid; /* 0: stay who we are */

@@ -4,33 +4,15 @@
 #include <sys/socket.h>
 
 #include "base/defence.h"
+#include "runtime/door.h"
+#include "runtime/fdpass.h"
 #include "runtime/runtime.h"
+#include "runtime/server.h"
 #include "runtime/wire.h"
 
 /* The life of an image server, in a process of its own. */
 
-static int receive_fd(int sock)
-{
-    char byte;
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-    };
-    ssize_t n;
-    do
-        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    const struct cmsghdr *c = n == 1 ? CMSG_FIRSTHDR(&msg) : NULL;
-    int fd = -1;
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return fd;
-}
+enum { FDS_ALONE = 16 };
 
 /* Root's server reads bytes that others wrote: it does so as the one who wrote them. */
 static int drop_to_owner(const struct runtime_serve_spec *spec, struct err *e)
@@ -54,26 +36,31 @@ static int prepare(const struct runtime_serve_spec *spec, struct image_tree **tr
         return err_sys(e, "cannot confine the image server");
     if (spec->open(spec->image_fd, spec->fs_offset, tree, e) < 0)
         return err_wrap(e, "image '%s'", spec->image_path);
-    return 0;
+    const int keep[] = { spec->image_fd, spec->sock_fd, spec->listen_fd };
+    const struct image_confine_spec confine = {
+        .keep_fds = keep,
+        .n_keep = ARRAY_LEN(keep),
+        .max_fds = spec->listen_fd >= 0 ? DOOR_MAX_FDS : FDS_ALONE,
+    };
+    return image_serve_confine(&confine, e);
 }
 
 void runtime_serve(const struct runtime_serve_spec *spec)
 {
     auto_err struct err e = { 0 };
     struct image_tree *tree = NULL;
+    struct image_serve_spec serve = { .fuse_fd = -1 };
+    uid_t uid = geteuid();
     int rc = prepare(spec, &tree, &e);
-    if (wire_send(spec->sock_fd, &e, NULL) < 0 || rc < 0)
+    if (wire_send(spec->sock_fd, &e, NULL) < 0 || rc < 0 || shutdown(spec->sock_fd, SHUT_WR) < 0)
         _exit(1);
-    if (shutdown(spec->sock_fd, SHUT_WR) < 0)
-        _exit(1);
-    int fuse_fd = receive_fd(spec->sock_fd);
-    close(spec->sock_fd);
-    if (fuse_fd < 0)
+    if (fdpass_receive(spec->sock_fd, SERVER_FUSE, &serve.fuse_fd, 1) < 0)
         _exit(1); /* the start failed elsewhere, and was told there */
-    struct image_serve_spec serve = {
-        .image_fd = spec->image_fd, .tree = tree, .fuse_fd = fuse_fd, .all_root = spec->all_root
-    };
-    if (image_serve_confine(&serve, &e) < 0 || image_serve(&serve, &e) < 0)
-        _exit(1);
-    _exit(0);
+    if (spec->listen_fd >= 0)
+        door_open(&(struct door){ spec->sock_fd, spec->listen_fd, uid });
+    else
+        close(spec->sock_fd);
+    serve.tree = tree;
+    serve.all_root = spec->all_root;
+    _exit(image_serve(&serve, &e) < 0);
 }

@@ -4,13 +4,18 @@
 
 /* The process that answers for a FUSE mount of an image. It stays in the caller's user namespace,
  * so that the container cannot reach into it; has a session of its own, so that Ctrl-C does not;
- * and is nobody's child, so that the program never meets it in wait(). It ends with the mount. */
+ * and tells nobody of its end, so that the program never meets it in wait(). It ends with the
+ * mount. The mount may be shared by several runs, see share.h. */
 
 #include "runtime/plan.h"
 
+enum { SERVER_FUSE = 'f' }; /* caller to server, over the socket: the mounted FUSE device */
+
 struct server {
-    int sock_fd;           /* to the server; -1: none was started */
-    struct server *layers; /* those of the plan's layers, as many as it has; lent, NULL: none */
+    int sock_fd;   /* to the server; -1: none was started */
+    int listen_fd; /* where other runs will ask to share it; -1: nowhere. server_start takes it */
+    bool shared;
+    struct server *layers; /* those of the layers, as many as the plan has; lent, NULL: none */
 };
 
 /* Start it for P's image. Returns as soon as it is forked. */
@@ -21,6 +26,9 @@ MUST_CHECK int server_ready(struct server *s, struct err *e);
 
 /* Hand it FUSE_FD, opened and mounted in the container's namespaces. */
 MUST_CHECK int server_give(struct server *s, int fuse_fd, struct err *e);
+
+/* The root is complete: other runs may have it too, if so agreed. Closes S. */
+void server_share(struct server *s, int proc_fd);
 
 void server_close(struct server *s);
 

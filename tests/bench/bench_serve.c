@@ -32,8 +32,9 @@ int main(int argc, char **argv)
     auto_image_tree struct image_tree *tree = NULL;
     if (argc < 3)
         return 2;
-    struct image_serve_spec spec = { .image_fd = image_open(argv[1], &info, &e) };
-    if (spec.image_fd < 0 || tree_of(spec.image_fd, &info, &tree, &e) < 0)
+    struct image_serve_spec spec = { .fuse_fd = -1 };
+    auto_close int image_fd = image_open(argv[1], &info, &e);
+    if (image_fd < 0 || tree_of(image_fd, &info, &tree, &e) < 0)
         return tell(&e);
     spec.tree = tree;
     spec.fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -48,7 +49,9 @@ int main(int argc, char **argv)
     pid_t pid = fork();
     if (pid != 0)
         _exit(pid < 0);
-    if (image_serve_confine(&spec, &e) < 0 || image_serve(&spec, &e) < 0)
+    const int keep[] = { image_fd, spec.fuse_fd };
+    if (image_serve_confine(&(struct image_confine_spec){ keep, ARRAY_LEN(keep), 16 }, &e) < 0 ||
+        image_serve(&spec, &e) < 0)
         _exit(1);
     _exit(0);
 }

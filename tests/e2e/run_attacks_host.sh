@@ -172,7 +172,7 @@ refused_calls() {
     for option in --security=apparmor:x --security=selinux:x --apparmor=x --selinux=x --join=1; do
         refuse 125 'option' me "$hpcc" exec "$option" a.img true
     done
-    counted "R30, R33 ($who): there is no join and no label to ask for, and asking fails"
+    counted "R33 ($who): there is no label to ask for, nor another run to choose, and asking fails"
 }
 both refused_calls
 if [ "$is_root" = yes ] && [ -f u.img ]; then

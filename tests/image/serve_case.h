@@ -53,17 +53,20 @@ static inline NORETURN void case_serve(const char *image, int sock, bool confine
 {
     struct image_info info;
     struct image_tree *tree = NULL;
-    struct image_serve_spec spec = { .image_fd = image_open(image, &info, NULL) };
-    if (spec.image_fd < 0)
+    struct image_serve_spec spec = { .fuse_fd = -1 };
+    int image_fd = image_open(image, &info, NULL);
+    if (image_fd < 0)
         _exit(10);
-    if (image_tree_open_ext(spec.image_fd, info.fs_offset, &tree, NULL) < 0)
+    if (image_tree_open_ext(image_fd, info.fs_offset, &tree, NULL) < 0)
         _exit(11);
     spec.tree = tree;
     spec.fuse_fd = case_receive_fd(sock);
     if (spec.fuse_fd < 0)
         _exit(12);
     close(sock);
-    if (confine && image_serve_confine(&spec, NULL) < 0)
+    const int keep[] = { image_fd, spec.fuse_fd };
+    if (confine &&
+        image_serve_confine(&(struct image_confine_spec){ keep, ARRAY_LEN(keep), 16 }, NULL) < 0)
         _exit(13);
     if (image_serve(&spec, NULL) < 0)
         _exit(14);

@@ -104,8 +104,9 @@ static int attack_from_child(const struct attack *attack, const char *image, boo
 {
     pid_t pid = fork();
     if (pid == 0) {
-        struct image_serve_spec spec = { .image_fd = open(image, O_RDONLY | O_CLOEXEC),
-                                         .fuse_fd = open("/dev/null", O_RDWR | O_CLOEXEC) };
+        const int keep[] = { open(image, O_RDONLY | O_CLOEXEC),
+                             open("/dev/null", O_RDWR | O_CLOEXEC) };
+        const struct image_confine_spec spec = { keep, ARRAY_LEN(keep), 16 };
         dup2(2, 100);
         if (confine && image_serve_confine(&spec, NULL) < 0)
             _exit(50);
@@ -135,13 +136,13 @@ static int confined_state(const char *image)
     pid_t pid = fork();
     if (pid != 0)
         return case_wait(pid);
-    struct image_serve_spec spec = { .image_fd = open(image, O_RDONLY | O_CLOEXEC),
-                                     .fuse_fd = open("/dev/null", O_RDWR | O_CLOEXEC) };
+    const int keep[] = { open(image, O_RDONLY | O_CLOEXEC), open("/dev/null", O_RDWR | O_CLOEXEC) };
+    const struct image_confine_spec spec = { keep, ARRAY_LEN(keep), 16 };
     pid_t session = getsid(0);
     if (image_serve_confine(&spec, NULL) < 0)
         _exit(1);
     char byte;
-    if (session == getpid() || pread(spec.image_fd, &byte, 1, 0) != 1 || byte != 'x')
+    if (session == getpid() || pread(keep[0], &byte, 1, 0) != 1 || byte != 'x')
         _exit(2);
     if (write(1, "never seen", 10) != 10) /* goes to /dev/null */
         _exit(3);
