@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 
+#include "base/defence.h"
 #include "base/mem.h"
 
 static void reserve(struct str *s, size_t more)
@@ -87,6 +88,10 @@ int str_parse_u64(const char *s, uint64_t max, uint64_t *out)
     uint64_t n = 0;
     if (!s || !*s)
         return -1;
+    if (!defence("numbers")) {
+        *out = strtoull(s, NULL, 0);
+        return 0;
+    }
     for (; *s; s++) {
         if (*s < '0' || *s > '9')
             return -1;

@@ -175,6 +175,14 @@ static bool missing_target(struct newroot *r, const struct runtime_plan *p,
     return fs_stat_at(r->m.root_fd, op->dst, true, st) < 0;
 }
 
+/* A mount over the root would be one that the container's paths pass by. */
+static bool is_root(const struct newroot *r, const struct stat *st)
+{
+    struct stat root;
+    return fstat(r->m.root_fd, &root) == 0 && root.st_dev == st->st_dev &&
+           root.st_ino == st->st_ino;
+}
+
 static int perform_one(struct newroot *r, const struct runtime_plan *p, const struct plan_op *op,
                        struct err *e)
 {
@@ -188,6 +196,9 @@ static int perform_one(struct newroot *r, const struct runtime_plan *p, const st
                             op->dst);
         return err_hint(e, "a bind inside another bind needs its target to exist there");
     }
+    if (is_root(r, &st))
+        return err_set(e, ERR_INPUT, "cannot mount on '%s' in the container: it leads to '/'",
+                       op->dst);
     if (S_ISDIR(st.st_mode) != !(op->traits & PLAN_FILE))
         return err_set(e, ERR_INPUT, "cannot mount on '%s' in the container: it is %sa directory",
                        op->dst, S_ISDIR(st.st_mode) ? "" : "not ");
@@ -252,7 +263,7 @@ static int drop(const struct runtime_plan *p, struct err *e)
     bool contain = p->flags & RUNTIME_CONTAIN;
     bool root_inside = p->uid == 0 || (p->flags & RUNTIME_FAKEROOT);
     /* A new session keyring where isolation was asked for; AFS and Kerberos want the old one. */
-    if (contain)
+    if (contain && defence("keyring"))
         syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
     int rc = !defence("caps") ? 0 : root_inside ? caps_bound(caps_for_root, e) : caps_drop_all(e);
     if (rc < 0)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
 #include <grp.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -14,14 +16,24 @@
 
 enum { FDS_ALONE = 16 };
 
+/* So it is where somebody is root of a namespace that he made without a privilege: he has no power
+ * over others that could be given up. */
+static bool groups_are_fixed(void)
+{
+    char word[8] = "";
+    auto_close int fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && read(fd, word, sizeof word - 1) > 0 && strncmp(word, "deny", 4) == 0;
+}
+
 /* Root's server reads bytes that others wrote: it does so as the one who wrote them. */
 static int drop_to_owner(const struct runtime_serve_spec *spec, struct err *e)
 {
     if (spec->owner_uid == 0 || !defence("owner"))
         return 0;
-    if (setgroups(0, NULL) < 0 && errno == EPERM)
-        return 0; /* root of a user namespace only: no power over others to give up */
-    if (setresgid(spec->owner_gid, spec->owner_gid, spec->owner_gid) < 0 ||
+    if (groups_are_fixed())
+        return 0;
+    if (setgroups(0, NULL) < 0 ||
+        setresgid(spec->owner_gid, spec->owner_gid, spec->owner_gid) < 0 ||
         setresuid(spec->owner_uid, spec->owner_uid, spec->owner_uid) < 0)
         return err_sys(e, "cannot become the image's owner to read it");
     return 0;

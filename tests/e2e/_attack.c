@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/keyctl.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +13,14 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int terminal(void)
@@ -99,9 +103,8 @@ static long kept_directory(const char *secret)
 
 static long chroot_out(const char *secret)
 {
-    mkdir("/tmp/hpcc-attack-jail", 0700);
     int root = open("/", O_RDONLY);
-    if (chroot("/tmp/hpcc-attack-jail") < 0 || fchdir(root) < 0)
+    if (chroot("/bin") < 0 || fchdir(root) < 0)
         return -1;
     for (int i = 0; i < 64; i++)
         if (chdir("..") < 0)
@@ -141,6 +144,54 @@ static long bpf_load(void)
     return syscall(SYS_bpf, BPF_MAP_CREATE, &a, sizeof a);
 }
 
+/* The key that the caller's session had outside. */
+static long find_key(const char *name)
+{
+    return syscall(SYS_request_key, "user", name, NULL, 0);
+}
+
+static long connect_to(const char *name)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    size_t len = strlen(name);
+    memcpy(at.sun_path + 1, name, len < 100 ? len : 100);
+    return connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&at,
+                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len));
+}
+
+/* With a new session keyring that holds the key NAME, become ARGV. */
+static void with_key(const char *name, char **argv)
+{
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ||
+        syscall(SYS_add_key, "user", name, "x", 1, KEY_SPEC_SESSION_KEYRING) < 0)
+        perror("attack: key");
+    execv(argv[0], argv);
+}
+
+static long attempt_file(const char *what, const char *arg)
+{
+    if (!strcmp(what, "device"))
+        return make_device(arg);
+    if (!strcmp(what, "read"))
+        return read_device(arg);
+    if (!strcmp(what, "write"))
+        return open(arg, O_WRONLY);
+    if (!strcmp(what, "kept"))
+        return kept_directory(arg);
+    if (!strcmp(what, "chroot"))
+        return chroot_out(arg);
+    if (!strcmp(what, "peek"))
+        return peek(atoi(arg));
+    if (!strcmp(what, "exe"))
+        return write_exe(atoi(arg));
+    if (!strcmp(what, "setuid"))
+        return setuid(0) < 0 ? -1 : 0;
+    if (!strcmp(what, "securebits"))
+        return prctl(PR_GET_SECUREBITS) & 1 ? 0 : -1;
+    errno = ENOTSUP;
+    return -1;
+}
+
 static long attempt(const char *what, const char *arg)
 {
     struct timeval now;
@@ -173,6 +224,10 @@ static long attempt(const char *what, const char *arg)
         return setns(open(arg, O_RDONLY), 0);
     if (!strcmp(what, "keyring"))
         return syscall(SYS_add_key, "user", "hpcc-test", "x", 1, -4);
+    if (!strcmp(what, "find-key"))
+        return find_key(arg);
+    if (!strcmp(what, "connect"))
+        return connect_to(arg);
     if (!strcmp(what, "handle"))
         return by_handle();
     if (!strcmp(what, "bpf"))
@@ -183,26 +238,7 @@ static long attempt(const char *what, const char *arg)
         return swapoff("/nonexistent");
     if (!strcmp(what, "clock"))
         return gettimeofday(&now, NULL) < 0 ? -1 : settimeofday(&now, NULL);
-    if (!strcmp(what, "device"))
-        return make_device(arg);
-    if (!strcmp(what, "read"))
-        return read_device(arg);
-    if (!strcmp(what, "write"))
-        return open(arg, O_WRONLY);
-    if (!strcmp(what, "kept"))
-        return kept_directory(arg);
-    if (!strcmp(what, "chroot"))
-        return chroot_out(arg);
-    if (!strcmp(what, "peek"))
-        return peek(atoi(arg));
-    if (!strcmp(what, "exe"))
-        return write_exe(atoi(arg));
-    if (!strcmp(what, "setuid"))
-        return setuid(0) < 0 ? -1 : 0;
-    if (!strcmp(what, "securebits"))
-        return prctl(PR_GET_SECUREBITS) & 1 ? 0 : -1;
-    errno = ENOTSUP;
-    return -1;
+    return attempt_file(what, arg);
 }
 
 int main(int argc, char **argv)
@@ -214,6 +250,8 @@ int main(int argc, char **argv)
         if (setresgid(uid, uid, uid) == 0 && setresuid(uid, uid, uid) == 0)
             execv(argv[3], argv + 3);
     }
+    if (argc > 3 && !strcmp(argv[1], "with-key"))
+        with_key(argv[2], argv + 3);
     errno = 0;
     long rc = attempt(argv[1], argc > 2 ? argv[2] : "");
     puts(rc >= 0 ? "done" : strerrorname_np(errno));

@@ -12,14 +12,19 @@ controls=$HPCC_BINARY_DIR/tests/hpcc-controls
 command -v cc > /dev/null || skip "needs a C compiler"
 need_user
 cd "$work"
-cc -static -D_GNU_SOURCE -o attack "$HPCC_SOURCE_DIR/tests/e2e/_attack.c" || skip "cannot link statically"
+for name in attack rival; do
+    cc -static -D_GNU_SOURCE -o $name "$HPCC_SOURCE_DIR/tests/e2e/_$name.c" || skip "cannot link statically"
+    chmod 755 $name
+done
 mkdir -p bin
 cp "$controls" bin/controls
 controls=$work/bin/controls
-chmod 755 "$controls" attack
+chmod 755 "$controls"
 make_root root
-cp attack root/attack
+cp attack rival root
 is_root=$([ "$(id -u)" = 0 ] && echo yes || echo no)
+# shellcheck disable=SC2034
+tries=${HPCC_TRIES:-40} # of what depends on the moment
 n_cases=0
 n_controls=0
 
@@ -43,6 +48,13 @@ guard() {
     ok "$name ($who)"
 }
 
+# The last line of what hpcc-controls says as $who with the defences NAMES off.
+off() { # NAMES ARGS…
+    local names=$1
+    shift
+    me env HPCC_TEST_OFF="$names" "$controls" "$@" 2>&1 < /dev/null | tail -n 1 || true
+}
+
 counted() {
     n_cases=$((n_cases + 1))
     ok "$1"
@@ -53,6 +65,20 @@ control() { # CASE WANT GOT
     out=$3
     grep -qE -- "^($2)\$" <<< "$3" || fail "$1: control gives '$3' instead of '$2'"
     n_controls=$((n_controls + 1))
+}
+
+# Exchange $1 with the names that follow, without end, as $who.
+swap_names() {
+    local as=()
+    if [ "$who" = user ] && [ "$is_root" = yes ]; then
+        as=(setpriv --reuid "$test_user" --regid "$(id -g "$test_user")" --init-groups)
+    fi
+    (exec ${as[@]+"${as[@]}"} "$work/rival" swap "$@") &
+    swapper=$!
+}
+stop_swapping() {
+    kill "$swapper" || fail "the names were not swapped to the end"
+    wait "$swapper" 2> /dev/null || true
 }
 
 server_of() { # the image server that reads $1

@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What attacks from outside need beside a shell:
- *   rival swap A B            exchange the two names without end
- *   rival stalk UID CMD…      run CMD, and as UID try to get hold of it from its first moment to
- * its last rival deny CALL CMD…      run CMD where the kernel refuses CALL with EPERM rival make
- * DIR UID GID…   files and directories of each mode, owned by UID and root, for each GID rival look
- * DIR            what the caller may do with each of them */
+ *
+ * rival swap A B…          exchange A with each of the others in turn, without end
+ *
+ * rival stalk UID CMD…     run CMD, and as UID try to get hold of it from first moment to last
+ *
+ * rival deny CALL CMD…     run CMD where the kernel refuses CALL with EPERM
+ *
+ * rival hold CMD…          run CMD with descriptors from 20 on of every kind that may lead out
+ *
+ * rival listen NAME        wait at an abstract socket
+ *
+ * rival make DIR UID GID…  files and directories of each mode, owned by UID and root, for each GID
+ *
+ * rival look DIR           what the caller may do with each of them */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,19 +25,66 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-static int swap(const char *a, const char *b)
+static int swap(const char *a, char **others)
 {
-    while (renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0)
-        ;
+    const struct timespec breath = { .tv_nsec = 20000 }; /* or nobody gets to the directory */
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    for (char **b = others; renameat2(AT_FDCWD, a, AT_FDCWD, *b, RENAME_EXCHANGE) == 0;) {
+        b = b[1] ? b + 1 : others;
+        nanosleep(&breath, NULL);
+    }
     perror("rival: swap");
     return 1;
+}
+
+/* What cannot be had here (the last two need a privilege or a device) is left out. */
+static int hold(char **cmd)
+{
+    const int fds[] = {
+        open("/", O_PATH),
+        open("/proc/self", O_RDONLY | O_DIRECTORY),
+        open("/proc/self/ns/mnt", O_RDONLY),
+        open("/proc/self/mem", O_RDWR),
+        open("/sys/kernel", O_RDONLY | O_DIRECTORY),
+        open("/dev/zero", O_RDWR),
+        epoll_create1(0),
+        inotify_init1(0),
+        (int)syscall(SYS_pidfd_open, getpid(), 0),
+        (int)syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE),
+        open("/dev/loop0", O_RDONLY),
+    };
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] >= 0 && dup2(fds[i], 20 + (int)i) >= 0)
+            close(fds[i]);
+    execv(cmd[0], cmd);
+    return 99;
+}
+
+static int listen_at(const char *name)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+    size_t len = strlen(name);
+    memcpy(at.sun_path + 1, name, len < 100 ? len : 100);
+    socklen_t n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+    if (sock < 0 || bind(sock, (struct sockaddr *)&at, n) < 0 || listen(sock, 16) < 0)
+        return 1;
+    puts("ready");
+    fflush(stdout);
+    return pause();
 }
 
 /* 1 when PID could be reached. */
@@ -103,6 +159,7 @@ static int deny(const char *name, char **cmd)
         { "bounding", SYS_prctl, PR_CAPBSET_DROP },
         { "securebits", SYS_prctl, PR_SET_SECUREBITS },
         { "setresuid", SYS_setresuid, -1 },
+        { "setgroups", SYS_setgroups, -1 },
         { "nothing", ~0u, -1 },
     };
     const struct call *c = calls;
@@ -180,8 +237,12 @@ static int look(const char *dir)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && !strcmp(argv[1], "swap"))
-        return swap(argv[2], argv[3]);
+    if (argc > 3 && !strcmp(argv[1], "swap"))
+        return swap(argv[2], argv + 3);
+    if (argc > 2 && !strcmp(argv[1], "hold"))
+        return hold(argv + 2);
+    if (argc == 3 && !strcmp(argv[1], "listen"))
+        return listen_at(argv[2]);
     if (argc > 3 && !strcmp(argv[1], "stalk"))
         return stalk((unsigned)atoi(argv[2]), argv + 3);
     if (argc > 3 && !strcmp(argv[1], "deny"))

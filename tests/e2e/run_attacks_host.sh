@@ -5,29 +5,12 @@
 # shellcheck disable=SC2016,SC2086 # what is in single quotes is for the shell inside
 # shellcheck source=tests/e2e/_attacks.sh
 . "$(dirname "$0")/_attacks.sh"
-cc -static -D_GNU_SOURCE -o rival "$HPCC_SOURCE_DIR/tests/e2e/_rival.c" || skip "cannot link statically"
-chmod 755 rival
-cp rival root/rival
 mkdir -p root/par locked user
 echo root > root/marker
 echo secret > locked/secret
 chmod 700 locked
 all="nosuid nodev audit $nopriv"
 user_id=$(id -u "$test_user")
-
-# Exchange two names without end, as $who, until `stop_swapping`.
-swap_names() {
-    local as=()
-    if [ "$who" = user ] && [ "$is_root" = yes ]; then
-        as=(setpriv --reuid "$test_user" --regid "$(id -g "$test_user")" --init-groups)
-    fi
-    (exec ${as[@]+"${as[@]}"} "$work/rival" swap "$1" "$2") &
-    swapper=$!
-}
-stop_swapping() {
-    kill "$swapper" || fail "the names were not swapped to the end"
-    wait "$swapper" 2> /dev/null || true
-}
 
 # ── privilege ──
 file_capabilities() {
@@ -36,8 +19,8 @@ file_capabilities() {
     make_image root capped.img
     guard P03 root EPERM "$all" 'done' exec root /attack as "$user_id" /capped mount
     guard P03 root EPERM "$all" 'done' exec capped.img /attack as "$user_id" /capped mount
-    # No control: a user's namespace maps one id only, for which the kernel ignores root's capabilities.
-    guard P03 user 'EPERM' '' '' exec root /capped mount
+    guard P03 user 'EPERM' "$all" 'done' exec root /capped mount
+    # No control: of a mount of his own the kernel takes only capabilities for ids that he has.
     guard P03 user 'EPERM' '' '' exec capped.img /capped mount
     rm root/capped
 }
@@ -59,7 +42,7 @@ swapped_image() {
     look() { "$@" exec -C --silent user/apps/x.img sh -c 'echo $(cat /marker) $(stat -f -c %t /marker)' 2>&1; }
     who=user
     swap_names "$work/user/apps/x.img" "$work/user/apps/y.img"
-    for ((i = 0; i < 10; i++)); do
+    for ((i = 0; i < tries; i++)); do
         got=$(look "$hpcc") || true
         case $got in
             'root ef53' | 'user 65735546') seen+=${got%% *} ;;
@@ -135,6 +118,8 @@ site_file() {
     control P15 trusted "$(asked 2>&1)"
     distrusted() { # WHAT
         refuse 125 "is not trusted|cannot read the configuration" asked
+        control P15 trusted \
+            "$(with_etc env HPCC_TEST_OFF=site-file "$controls" exec --silent a.img sh -c 'echo $FROM_SITE' 2>&1)"
         counted "P15 (root): a configuration is refused: $1"
     }
     chmod 664 $file && distrusted "its group may write it" && chmod 644 $file
@@ -154,19 +139,30 @@ site_file() {
     done
     for image in apps2/x.img apps/../apps2/x.img apps/out/x.img; do
         refuse 125 'does not run images' with_etc "$hpcc" exec --silent $image echo inside
+        control P14 inside "$(with_etc env HPCC_TEST_OFF=image-dirs "$controls" exec --silent $image echo inside 2>&1)"
         counted "P14 (root): $image does not lie below apps"
     done
     rm -rf etc
 }
 if [ "$is_root" = yes ]; then site_file; fi
 
-# A protection that the kernel refuses ends the run: it is no warning. The control: nothing refused.
+# A protection that the kernel refuses ends the run: it is no warning. The controls: nothing refused, and
+# an hpcc that does not ask for the protection starts the program in spite of the kernel.
 refused_calls() {
-    local call
+    local call without
     control P12/R34 0 "$(me "$work/rival" deny nothing "$hpcc" exec a.img true 2>&1 && echo 0)"
     for call in seccomp-prctl no-new-privs bounding capset; do
-        expect 125 'hpcc: error: ' me "$work/rival" deny $call "$hpcc" exec a.img echo started
+        for image in a.img root; do
+            expect 125 'hpcc: error: ' me "$work/rival" deny $call "$hpcc" exec $image echo started
+        done
         if grep -q started <<< "$out"; then fail "P12/R34: the program was started without $call"; fi
+        case $call in
+            seccomp-prctl) without=seccomp ;;
+            no-new-privs) without=$nopriv ;;
+            *) without=caps ;;
+        esac
+        control "P12/R34 $call" started "$(me env HPCC_TEST_OFF="$without" "$work/rival" deny $call "$controls" \
+            exec --silent root echo started 2>&1)"
         counted "P12, R34 ($who): without $call nothing is started"
     done
     for option in --security=apparmor:x --security=selinux:x --apparmor=x --selinux=x --join=1; do
@@ -178,7 +174,10 @@ both refused_calls
 if [ "$is_root" = yes ] && [ -f u.img ]; then
     control P12 0 "$("$work/rival" deny nothing "$hpcc" exec u.img true 2>&1 && echo 0)"
     expect 125 "become the image's owner" "$work/rival" deny setresuid "$hpcc" exec u.img echo started
+    control P12 started "$(HPCC_TEST_OFF=owner "$work/rival" deny setresuid "$controls" exec --silent u.img echo started 2>&1)"
     counted "P12 (root): the image server drops its privilege or ends"
+    expect 125 "become the image's owner" "$work/rival" deny setgroups "$hpcc" exec u.img echo started
+    counted "P12 (root): and its groups"
 fi
 
 # ── escape ──
@@ -240,7 +239,7 @@ swapped_target() {
             sh -c 'grep -q "/user/src /" /proc/self/mountinfo && echo in || echo outside' 2>&1
     }
     swap_names "$work/user/par/sub" "$work/user/par/link"
-    for ((i = 0; i < 12; i++)); do
+    for ((i = 0; i < tries; i++)); do
         got=$(below "$hpcc") || got=refused
         case $got in in | refused) ;; *) bad=$got ;; esac
     done
@@ -283,11 +282,14 @@ null_device
 
 app_names() {
     local bad
+    mkdir -p root/opt/own/scif root/scif/apps
+    echo 'echo led away' > root/opt/own/scif/runscript
     expect 125 "no app 'none'" me "$hpcc" run --app none a.img
     control "R24 ($who)" "hpcc: error: .*no app 'none'" "$out" # a good name passes the check
     for bad in '' . .. ../x a/b -x --help $'a\nb' 'a b' 'a;b' "$(printf 'a%.0s' $(seq 300))"; do
         refuse 125 'app' me "$hpcc" run "--app=$bad" a.img
     done
+    control "R24 ($who)" 'led away' "$(off app-name run --silent --app=../../opt/own root)"
     counted "R24 ($who): names of apps are names"
 }
 both app_names
@@ -300,7 +302,7 @@ swapped_source() {
     chown -R "$test_user:" user/swap
     who=user
     swap_names "$work/user/swap/s" "$work/user/swap/l"
-    for ((i = 0; i < 10; i++)); do
+    for ((i = 0; i < tries; i++)); do
         out=$(me "$hpcc" exec -B "$work/user/swap/s:/par" root cat /par/secret 2>&1) && fail "R25: the secret was read"
         if grep -q '^secret' <<< "$out"; then fail "R25: the secret was read"; fi
     done
@@ -352,6 +354,15 @@ propagation() {
     if grep -q " $work/prop/own " /proc/self/mountinfo; then fail "R28: the container's mount is on the host"; fi
     prop_away
     counted "R28 (root): mounts pass into the container, never out of it"
+    # The same in a namespace of its own, which an hpcc that does not cut the propagation fills with mounts.
+    seen() {
+        unshare -m sh -c 'mount --make-rshared / && "$@" > /dev/null 2>&1; grep -cE " - (tmpfs|ext4|fuse) hpcc" /proc/self/mountinfo' \
+            sh "$@"
+    }
+    out=$(seen "$hpcc" exec root true) || true
+    [ "$out" = 0 ] || fail "R27: the run's mounts are seen outside"
+    control R27 '[1-9][0-9]*' "$(HPCC_TEST_OFF=propagation seen "$controls" exec root true)"
+    counted "R27, R28 (root): a run's mounts are its own"
 }
 if [ "$is_root" = yes ]; then propagation; fi
 
