@@ -224,19 +224,19 @@ counted "R27: the host's mounts are as before"
 # in its cache; $server is its server.
 start_served() {
     cp a.img user/s.img
-    rm -f user/stop
+    rm -f user/stop server.out
     (rc=0
     me "$@" exec --silent -B "$work/user:/u" user/s.img sh -c 'echo up; i=0
         while [ ! -e /u/stop ] && [ $((i += 1)) -lt 400 ]; do sleep 0.05; done
         cat /bin/busybox > /dev/null; echo "status $?"; exit 7' > server.out 2>&1 || rc=$?
     echo "rc $rc" >> server.out) &
-    for _ in $(seq 200); do if grep -q up server.out; then break; fi; sleep 0.05; done
+    for _ in $(seq 200); do if grep -qs up server.out; then break; fi; sleep 0.05; done
     server=$(server_of "$work/user/s.img" | head -n 1)
     [ -n "$server" ] || fail "R31: no server is found"
 }
 end_served() { # prints what became of it
     touch user/stop
-    for _ in $(seq 40); do if grep -q rc server.out; then break; fi; sleep 0.05; done
+    for _ in $(seq 40); do if grep -qs rc server.out; then break; fi; sleep 0.05; done
     wait
     tr '\n' ' ' < server.out | grep -oE 'status.*|rc.*' || true
 }
