@@ -104,7 +104,7 @@ uint64_t squash_node_of(const struct squash *h, sqfs_inode_id id)
     return id == h->fs.sb.root_inode ? FUSE_ROOT_ID : id + 2;
 }
 
-int squash_inode_get(struct squash *h, uint64_t node, sqfs_inode *out)
+int squash_inode_get(struct squash *h, uint64_t node, struct squash_inode *out)
 {
     uint64_t id = node == FUSE_ROOT_ID ? h->fs.sb.root_inode : node - 2;
     sqfs_md_cursor cur = {
@@ -116,8 +116,17 @@ int squash_inode_get(struct squash *h, uint64_t node, sqfs_inode *out)
     int rc = squash_cursor_ok(h, &cur);
     if (rc < 0)
         return rc;
-    *out = (sqfs_inode){ 0 };
-    return sqfs_inode_get(&h->fs, out, id) == SQFS_OK ? 0 : -EIO;
+    *out = (struct squash_inode){ 0 };
+    if (sqfs_inode_get(&h->fs, &out->raw, id) != SQFS_OK)
+        return -EIO;
+    if (out->raw.base.inode_type != SQUASHFS_LREG_TYPE)
+        return 0;
+    /* What the library leaves out. */
+    struct squashfs_lreg_inode large;
+    if (sqfs_md_read(&h->fs, &cur, &large, sizeof large) != SQFS_OK)
+        return -EIO;
+    out->hole_bytes = le64toh(large.sparse);
+    return 0;
 }
 
 static int id_get(struct squash *h, uint16_t idx, uint32_t *out)
@@ -129,8 +138,15 @@ static int id_get(struct squash *h, uint16_t idx, uint32_t *out)
     return rc;
 }
 
-int squash_inode_stat(struct squash *h, const sqfs_inode *inode, struct image_stat *out)
+static uint64_t blocks_of(uint64_t size, uint64_t hole_bytes)
 {
+    uint64_t stored = hole_bytes < size ? size - hole_bytes : 0;
+    return stored / 512 + (stored % 512 != 0);
+}
+
+int squash_inode_stat(struct squash *h, const struct squash_inode *from, struct image_stat *out)
+{
+    const sqfs_inode *inode = &from->raw;
     *out = (struct image_stat){
         .ino = inode->base.inode_number,
         .mode = inode->base.mode,
@@ -144,6 +160,7 @@ int squash_inode_stat(struct squash *h, const sqfs_inode *inode, struct image_st
         out->size = inode->xtra.reg.file_size;
         if (out->size > INT64_MAX)
             return -EUCLEAN;
+        out->blocks = blocks_of(out->size, from->hole_bytes);
         break;
     case S_IFDIR:
         out->size = inode->xtra.dir.dir_size;
@@ -159,7 +176,6 @@ int squash_inode_stat(struct squash *h, const sqfs_inode *inode, struct image_st
     default:
         break;
     }
-    out->blocks = out->size / 512 + (out->size % 512 != 0);
     int rc = id_get(h, inode->base.uid, &out->uid);
     return rc < 0 ? rc : id_get(h, inode->base.guid, &out->gid);
 }
@@ -167,7 +183,7 @@ int squash_inode_stat(struct squash *h, const sqfs_inode *inode, struct image_st
 static int squash_stat(const struct image_tree *t, uint64_t node, struct image_stat *out)
 {
     auto_squash struct squash *h = squash_take(t);
-    sqfs_inode inode;
+    struct squash_inode inode;
     int rc = h ? squash_inode_get(h, node, &inode) : -ENOMEM;
     return rc < 0 ? rc : squash_inode_stat(h, &inode, out);
 }
@@ -175,18 +191,18 @@ static int squash_stat(const struct image_tree *t, uint64_t node, struct image_s
 static ssize_t squash_link(const struct image_tree *t, uint64_t node, char *buf, size_t len)
 {
     auto_squash struct squash *h = squash_take(t);
-    sqfs_inode inode;
+    struct squash_inode inode;
     int rc = h ? squash_inode_get(h, node, &inode) : -ENOMEM;
     if (rc < 0)
         return rc;
-    if (!S_ISLNK(inode.base.mode))
+    if (!S_ISLNK(inode.raw.base.mode))
         return -EINVAL;
-    size_t size = inode.xtra.symlink_size;
+    size_t size = inode.raw.xtra.symlink_size;
     if (size == 0 || size > SQUASH_MAX_LINK)
         return -EUCLEAN;
     if (size > len)
         return -ERANGE;
-    sqfs_md_cursor cur = inode.next;
+    sqfs_md_cursor cur = inode.raw.next;
     return sqfs_md_read(&h->fs, &cur, buf, size) == SQFS_OK ? (ssize_t)size : -EIO;
 }
 
@@ -202,12 +218,18 @@ static void squash_fs_stat(const struct image_tree *t, struct image_fs_stat *out
 
 /* ── open ── */
 
+static void tables_close(sqfs *fs)
+{
+    sqfs_table_destroy(&fs->xattr_table); /* the library forgets this one */
+    sqfs_destroy(fs);
+}
+
 static void squash_close(struct image_tree *t)
 {
     struct squash_tree *tree = (struct squash_tree *)t;
     for (size_t i = 0; i < SQUASH_HANDLES; i++)
         handle_fini(&tree->handles[i]);
-    sqfs_destroy(&tree->fs);
+    tables_close(&tree->fs);
     free(tree->handles);
     free(tree);
 }
@@ -267,6 +289,7 @@ static int tables_open(sqfs *fs, int fd, uint64_t offset, struct err *e)
         return err_set(e, ERR_INPUT, "not a squashfs, or truncated");
     sqfs_err code = sqfs_init(fs, fd, offset);
     if (code != SQFS_OK) {
+        sqfs_table_destroy(&fs->xattr_table);
         /* Its tables lie at the end: what was cut off is told as such. */
         if (code == SQFS_ERR && fs->sb.bytes_used > size - offset)
             return check_super(&fs->sb, size - offset, e);
@@ -276,7 +299,7 @@ static int tables_open(sqfs *fs, int fd, uint64_t offset, struct err *e)
         code = SQFS_BADFORMAT;
     int rc = code != SQFS_OK ? told(code, fs, e) : check_super(&fs->sb, size - offset, e);
     if (rc < 0)
-        sqfs_destroy(fs);
+        tables_close(fs);
     return rc;
 }
 

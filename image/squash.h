@@ -69,8 +69,13 @@ struct squash_table {
 MUST_CHECK int squash_table_get(struct squash *h, struct squash_table table, uint64_t idx,
                                 void *out, size_t len);
 
-MUST_CHECK int squash_inode_get(struct squash *h, uint64_t node, sqfs_inode *out);
-MUST_CHECK int squash_inode_stat(struct squash *h, const sqfs_inode *inode, struct image_stat *out);
+struct squash_inode {
+    sqfs_inode raw;
+    uint64_t hole_bytes; /* of a file that is not stored */
+};
+MUST_CHECK int squash_inode_get(struct squash *h, uint64_t node, struct squash_inode *out);
+MUST_CHECK int squash_inode_stat(struct squash *h, const struct squash_inode *from,
+                                 struct image_stat *out);
 uint64_t squash_node_of(const struct squash *h, sqfs_inode_id id);
 
 /* ── squash_dir.c ── */

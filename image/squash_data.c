@@ -116,8 +116,8 @@ ssize_t squash_read(const struct image_tree *t, uint64_t node, void *buf, size_t
                     uint64_t offset)
 {
     auto_squash struct squash *h = squash_take(t);
-    sqfs_inode inode;
-    struct file f = { .h = h, .node = node, .inode = &inode };
+    struct squash_inode inode;
+    struct file f = { .h = h, .node = node, .inode = &inode.raw };
     int rc = h ? squash_inode_get(h, node, &inode) : -ENOMEM;
     if (rc == 0)
         rc = open_file(&f);
@@ -143,8 +143,8 @@ ssize_t squash_read(const struct image_tree *t, uint64_t node, void *buf, size_t
 int64_t squash_seek(const struct image_tree *t, uint64_t node, uint64_t offset, bool hole)
 {
     auto_squash struct squash *h = squash_take(t);
-    sqfs_inode inode;
-    struct file f = { .h = h, .node = node, .inode = &inode };
+    struct squash_inode inode;
+    struct file f = { .h = h, .node = node, .inode = &inode.raw };
     int rc = h ? squash_inode_get(h, node, &inode) : -ENOMEM;
     if (rc == 0)
         rc = open_file(&f);

@@ -79,7 +79,7 @@ static int next(struct squash *h, sqfs_dir *dir, sqfs_dir_entry *entry)
 
 static int entry_stat(struct squash *h, const sqfs_dir_entry *entry, struct image_stat *out)
 {
-    sqfs_inode inode;
+    struct squash_inode inode;
     int rc = squash_inode_get(h, entry->inode + 2, &inode);
     return rc < 0 ? rc : squash_inode_stat(h, &inode, out);
 }
@@ -90,14 +90,14 @@ int squash_lookup(const struct image_tree *t, uint64_t dir, const char *name, ui
     auto_squash struct squash *h = squash_take(t);
     const struct target to = { .name = name };
     size_t len = strlen(name);
-    sqfs_inode inode;
+    struct squash_inode inode;
     sqfs_dir d;
     sqfs_dir_entry entry;
     if (len > SQUASH_MAX_NAME)
         return -ENAMETOOLONG;
     int rc = h ? squash_inode_get(h, dir, &inode) : -ENOMEM;
     if (rc == 0)
-        rc = open_dir(h, &inode, &to, &d);
+        rc = open_dir(h, &inode.raw, &to, &d);
     if (rc < 0)
         return rc;
     while ((rc = next(h, &d, &entry)) == 1) {
@@ -143,18 +143,18 @@ static uint8_t type_of(const sqfs_dir_entry *entry)
 int squash_list(const struct image_tree *t, uint64_t dir, uint64_t cookie, struct tree_walk *walk)
 {
     auto_squash struct squash *h = squash_take(t);
-    sqfs_inode inode;
+    struct squash_inode inode;
     sqfs_dir d;
     sqfs_dir_entry entry;
     int rc = h ? squash_inode_get(h, dir, &inode) : -ENOMEM;
     if (rc < 0)
         return rc;
-    if (!S_ISDIR(inode.base.mode))
+    if (!S_ISDIR(inode.raw.base.mode))
         return -ENOTDIR;
-    if (list_dots(&inode, &cookie, walk))
+    if (list_dots(&inode.raw, &cookie, walk))
         return 0;
     const struct target to = { .offset = cookie - COOKIE_DOTS };
-    rc = open_dir(h, &inode, &to, &d);
+    rc = open_dir(h, &inode.raw, &to, &d);
     if (rc < 0)
         return rc;
     while ((rc = next(h, &d, &entry)) == 1) {

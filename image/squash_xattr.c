@@ -97,10 +97,10 @@ static int next(struct iter *it)
 
 static int start(struct iter *it, const struct image_tree *t, uint64_t node)
 {
-    sqfs_inode inode;
+    struct squash_inode inode;
     it->h = squash_take(t);
     int rc = it->h ? squash_inode_get(it->h, node, &inode) : -ENOMEM;
-    return rc < 0 ? rc : open_iter(it, &inode);
+    return rc < 0 ? rc : open_iter(it, &inode.raw);
 }
 
 static void iter_fini(struct iter *it)

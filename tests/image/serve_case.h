@@ -47,6 +47,15 @@ static inline int case_receive_fd(int sock)
     return fd;
 }
 
+static inline int case_tree_open(int fd, const struct image_info *info, struct image_tree **out)
+{
+#ifdef HPCC_SQUASHFS
+    if (info->kind != IMAGE_EXT)
+        return image_tree_open_squashfs(fd, info->fs_offset, out, NULL);
+#endif
+    return image_tree_open_ext(fd, info->fs_offset, out, NULL);
+}
+
 /* The server's process: waits for the device on SOCK, confines itself and serves until the mount is
  * gone. Exits with 0, or with the step that failed. */
 static inline NORETURN void case_serve(const char *image, int sock, bool confine)
@@ -57,7 +66,7 @@ static inline NORETURN void case_serve(const char *image, int sock, bool confine
     int image_fd = image_open(image, &info, NULL);
     if (image_fd < 0)
         _exit(10);
-    if (image_tree_open_ext(image_fd, info.fs_offset, &tree, NULL) < 0)
+    if (case_tree_open(image_fd, &info, &tree) < 0)
         _exit(11);
     spec.tree = tree;
     spec.fuse_fd = case_receive_fd(sock);
