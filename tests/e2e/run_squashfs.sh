@@ -121,7 +121,7 @@ changes() {
         me mkdir "$work/user/layer"
         expect 0 '' me "$hpcc" exec --overlay "$work/user/layer" $i sh -c 'echo kept > /data/x'
         expect 0 '^kept$' me "$hpcc" exec --overlay "$work/user/layer" $i cat /data/x
-        refuse 125 'cannot write to the image' me "$hpcc" exec --writable $i true
+        refuse 125 'a squashfs image, which never changes' me "$hpcc" exec --writable $i true
     done
     ok "$who: changes go to memory or to a directory"
 }
