@@ -291,37 +291,30 @@ static void program_fini(struct program *g)
     program_free(g);
 }
 
-/* From here on nothing is made any more: look at all of it, give up what is not needed, go. */
-static int become(const struct runtime_plan *p, const struct program *g, int proc_fd, struct err *e)
+/* From here on nothing is made any more: look at it, give up what is not needed, go. */
+static int become(const struct runtime_plan *p, int proc_fd, struct err *e)
 {
+    cleanup_with(program_fini) struct program program = { 0 };
     if (start_in(p, e) < 0 || check_inside(e) < 0 || be_oneself_again(p, proc_fd, e) < 0 ||
         drop(p, e) < 0)
         return -1;
-    return program_exec(g, &p->env, e);
+    program_make(p, &program);
+    return program_exec(&program, e);
 }
 
 int enter_and_exec(const struct runtime_plan *p, int proc_fd, struct server *server, struct err *e)
 {
     cleanup_with(newroot_close) struct newroot r = { .session_fd = -1 };
-    cleanup_with(program_fini) struct program program = { 0 };
     r.m.root_fd = r.m.base_fd = -1;
-    if (build(&r, p, server, e) < 0)
-        return -1;
-    program_make(p, r.m.root_fd, &program);
-    if (mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0)
+    if (build(&r, p, server, e) < 0 || mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0)
         return -1;
     server_share(server, proc_fd);
-    return become(p, &program, proc_fd, e);
+    return become(p, proc_fd, e);
 }
 
 int enter_shared(const struct runtime_plan *p, int proc_fd, struct err *e)
 {
-    cleanup_with(program_fini) struct program program = { 0 };
-    auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        return err_sys(e, "cannot open the container's root");
     if (share_check(p, proc_fd, e) < 0 || audit_root(p, proc_fd, e) < 0)
         return -1;
-    program_make(p, root, &program);
-    return become(p, &program, proc_fd, e);
+    return become(p, proc_fd, e);
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/program.h"
 
-#include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/str.h"
+#include "runtime/envscript.h"
 #include "base/defence.h"
 
 /* $1: how many "NAME=VALUE" words follow, which win over the image's environment; then the words of
@@ -81,38 +83,158 @@ static const char *const scripts[] = {
     "esac\n",
 };
 
-static bool has(int root_fd, const char *path)
+enum { MAX_SCRIPTS = 64, MAX_SCRIPT = 64 * 1024 };
+
+static bool is_directory(const char *path)
 {
     struct stat st;
-    return fs_stat_at(root_fd, path, true, &st) == 0;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* exec in an image without environment scripts needs no shell in between. */
-static bool direct(const struct runtime_plan *p, int root_fd)
+/* The names that the shell's *.sh stands for, in its order. */
+static int list_scripts(const char *dir, struct strv *names)
 {
-    return p->action == RUNTIME_EXEC && !p->env_after.n && !p->app &&
-           !has(root_fd, "/.singularity.d/env") && !has(root_fd, "/environment");
+    auto_dir DIR *d = opendir(dir);
+    if (!d)
+        return -1;
+    for (struct dirent *de; (de = readdir(d));) {
+        size_t len = strlen(de->d_name);
+        if (len > 3 && de->d_name[0] != '.' && str_eq(de->d_name + len - 3, ".sh"))
+            strv_add(names, de->d_name);
+    }
+    strv_sort(names);
+    return names->n <= MAX_SCRIPTS ? 0 : -1;
 }
 
-void program_make(const struct runtime_plan *p, int root_fd, struct program *out)
+/* Whether SCRIPT was understood. */
+static bool run_plainly(struct envscript *s, const char *script)
+{
+    struct stat st;
+    auto_str struct str text = { 0 };
+    auto_close int fd = open(script, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > MAX_SCRIPT ||
+        fs_read_fd(fd, MAX_SCRIPT, &text, NULL) < 0)
+        return false;
+    return envscript_run(s, str_text(&text), text.len);
+}
+
+static bool read_scripts(struct envscript *s)
+{
+    static const char dir[] = "/.singularity.d/env";
+    auto_strv struct strv names = { 0 };
+    if (!is_directory(dir))
+        return access("/environment", F_OK) < 0 || run_plainly(s, "/environment");
+    if (list_scripts(dir, &names) < 0)
+        return false;
+    for (size_t i = 0; i < names.n; i++) {
+        auto_free char *path = path_join(dir, names.v[i]);
+        if (!run_plainly(s, path))
+            return false;
+    }
+    return true;
+}
+
+/* PREPEND_X and APPEND_X put before and behind what X is. */
+static void prepend(struct strv *env, const char *name, const char *value, bool colon_alone)
+{
+    const char *old = strv_env_get(env, name);
+    auto_free char *all =
+        mem_printf("%s%s%s", value, colon_alone || (old && *old) ? ":" : "", old ? old : "");
+    strv_env_set(env, name, all);
+}
+
+static void append(struct strv *env, const char *name, const char *value, bool colon_alone)
+{
+    const char *old = strv_env_get(env, name);
+    auto_free char *all =
+        mem_printf("%s%s%s", old ? old : "", colon_alone || (old && *old) ? ":" : "", value);
+    strv_env_set(env, name, all);
+}
+
+static void set_after(struct strv *env, const char *text)
+{
+    const char *value = strchr(text, '=') + 1;
+    auto_free char *name = mem_strndup(text, (size_t)(value - 1 - text));
+    if (str_eq(name, "PREPEND_PATH"))
+        prepend(env, "PATH", value, true);
+    else if (str_eq(name, "APPEND_PATH"))
+        append(env, "PATH", value, true);
+    else if (str_eq(name, "PREPEND_LD_LIBRARY_PATH"))
+        prepend(env, "LD_LIBRARY_PATH", value, false);
+    else if (str_eq(name, "APPEND_LD_LIBRARY_PATH"))
+        append(env, "LD_LIBRARY_PATH", value, false);
+    else
+        strv_env_set(env, name, value);
+}
+
+/* A shell would see to it that PWD tells the truth. */
+static void correct_pwd(struct strv *env)
+{
+    struct stat here, told;
+    const char *pwd = strv_env_get(env, "PWD");
+    if (!pwd || (stat(".", &here) == 0 && stat(pwd, &told) == 0 && here.st_dev == told.st_dev &&
+                 here.st_ino == told.st_ino))
+        return;
+    auto_free char *cwd = getcwd(NULL, 0);
+    if (cwd)
+        strv_env_set(env, "PWD", cwd);
+}
+
+/* The program of ACTION without a shell before it; NULL when one has to look for it. */
+static const char *own_program(enum runtime_action action)
+{
+    static const char runscript[] = "/.singularity.d/runscript", test[] = "/.singularity.d/test";
+    if (action == RUNTIME_RUN)
+        return access(runscript, X_OK) == 0 ? runscript : NULL;
+    if (action == RUNTIME_TEST)
+        return access(test, X_OK) == 0 ? test : NULL;
+    return NULL;
+}
+
+/* The usual start: no shell of ours. */
+static bool make_plainly(const struct runtime_plan *p, struct program *out)
+{
+    struct envscript s = { 0 };
+    const char *own = own_program(p->action);
+    if (p->app || p->action == RUNTIME_SHELL || (p->action != RUNTIME_EXEC && !own))
+        return false;
+    strv_add_all(&s.env, (const char *const *)p->env.v);
+    if (!defence("plain-env") || !read_scripts(&s)) {
+        envscript_free(&s);
+        return false;
+    }
+    strv_free(&s.locals);
+    out->env = s.env;
+    for (size_t i = 0; i < p->env_after.n; i++)
+        set_after(&out->env, p->env_after.v[i]);
+    correct_pwd(&out->env);
+    if (own)
+        strv_add(&out->argv, own);
+    strv_add_all(&out->argv, (const char *const *)p->argv.v);
+    return true;
+}
+
+void program_make(const struct runtime_plan *p, struct program *out)
 {
     *out = (struct program){ 0 };
-    if (!direct(p, root_fd)) {
-        strv_add(&out->argv, "/bin/sh");
-        strv_add(&out->argv, "-c");
-        strv_add(&out->argv, scripts[p->action]);
-        strv_add(&out->argv, "hpcc");
-        strv_addf(&out->argv, "%zu", p->env_after.n);
-        strv_add_all(&out->argv, (const char *const *)p->env_after.v);
-        if (p->action == RUNTIME_SHELL)
-            strv_add(&out->argv, p->shell_inside ? p->shell_inside : "");
-    }
+    if (make_plainly(p, out))
+        return;
+    strv_add_all(&out->env, (const char *const *)p->env.v);
+    strv_add(&out->argv, "/bin/sh");
+    strv_add(&out->argv, "-c");
+    strv_add(&out->argv, scripts[p->action]);
+    strv_add(&out->argv, "hpcc");
+    strv_addf(&out->argv, "%zu", p->env_after.n);
+    strv_add_all(&out->argv, (const char *const *)p->env_after.v);
+    if (p->action == RUNTIME_SHELL)
+        strv_add(&out->argv, p->shell_inside ? p->shell_inside : "");
     strv_add_all(&out->argv, (const char *const *)p->argv.v);
 }
 
 void program_free(struct program *g)
 {
     strv_free(&g->argv);
+    strv_free(&g->env);
 }
 
 static int failed(struct err *e, const char *name, int code)
@@ -143,30 +265,48 @@ static bool by_magic_link(const char *path)
     return to < 0 && errno == ELOOP;
 }
 
-static void try_exec(const char *path, const struct program *g, const struct strv *env)
+/* A script without a #! line is the shell's, as it is when a shell starts it. */
+static void exec_as_script(const char *path, const struct program *g)
+{
+    auto_strv struct strv argv = { 0 };
+    strv_add(&argv, "/bin/sh");
+    strv_add(&argv, path);
+    strv_add_all(&argv, (const char *const *)g->argv.v + 1);
+    execve("/bin/sh", argv.v, g->env.v);
+    errno = ENOEXEC;
+}
+
+static void try_exec(const char *path, const struct program *g)
 {
     if (defence("self-exe") && by_magic_link(path))
         errno = EACCES;
     else
-        execve(path, g->argv.v, env->v);
+        execve(path, g->argv.v, g->env.v);
+    if (errno == ENOEXEC)
+        exec_as_script(path, g);
 }
 
-int program_exec(const struct program *g, const struct strv *env, struct err *e)
+int program_exec(const struct program *g, struct err *e)
 {
     const char *name = g->argv.v[0];
     if (strchr(name, '/')) {
-        try_exec(name, g, env);
+        try_exec(name, g);
         return failed(e, name, errno);
     }
     auto_strv struct strv dirs = { 0 };
-    const char *path = strv_env_get(env, "PATH");
+    const char *path = strv_env_get(&g->env, "PATH");
     strv_split(&dirs, path ? path : "", ":");
     int code = ENOENT;
     for (size_t i = 0; i < dirs.n; i++) {
         auto_free char *full = path_join(dirs.v[i], name);
-        try_exec(full, g, env);
+        try_exec(full, g);
         if (errno != ENOENT && errno != ENOTDIR)
             code = errno;
     }
-    return failed(e, name, code);
+    if (code != ENOENT)
+        return failed(e, name, code);
+    err_set(e, ERR_INPUT, "'%s' was not found in the container", name);
+    if (e)
+        e->status = 127;
+    return err_hint(e, "its PATH is '%s'", path ? path : "");
 }

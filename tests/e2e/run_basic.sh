@@ -167,6 +167,36 @@ old() {
 }
 both old
 
+# hpcc reads plain environment scripts itself; what the image's shell would make of them is the same.
+plain_environment() {
+    local controls=$HPCC_BINARY_DIR/tests/hpcc-controls own shell
+    if ! me test -x "$controls"; then return 0; fi
+    make_root plain
+    # shellcheck disable=SC2016
+    {
+        printf '#!/bin/sh\nexport A=1 B="two words" PATH=/opt/bin:$PATH\nC=${A:+set}; export C\n'
+        printf 'if [ -n "${NONE:-}" ]; then\n    echo never\nfi\nLD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/libs\n'
+        printf 'export LD_LIBRARY_PATH\nunset USER\n'
+    } > plain/.singularity.d/env/95-more.sh
+    printf 'echo "no line says what runs me: $1"\n' > plain/bin/script
+    chmod 755 plain/bin/script
+    for words in "" "--env APPEND_PATH=/end --env X=a=b" "--env PREPEND_LD_LIBRARY_PATH=/first"; do
+        # shellcheck disable=SC2086
+        own=$(me "$hpcc" exec $words plain env | grep -vE '^(SHLVL|_)=' | sort)
+        # shellcheck disable=SC2086
+        shell=$(me env HPCC_TEST_OFF=plain-env "$controls" exec $words plain env |
+            grep -vE '^(SHLVL|_|HPCC_TEST_OFF)=' | sort)
+        [ "$own" = "$shell" ] || fail "$who: the environment differs: $(diff <(echo "$own") <(echo "$shell"))"
+    done
+    expect 0 'what runs me: x' me "$hpcc" exec plain script x
+    # shellcheck disable=SC2016
+    echo 'export D=$(echo computed)' >> plain/.singularity.d/env/95-more.sh
+    expect 0 '^D=computed$' me "$hpcc" exec plain env
+    rm -rf plain
+    ok "$who: the environment is what a shell makes it"
+}
+both plain_environment
+
 odd_callers() {
     expect 0 '' me setpriv --no-new-privs "$hpcc" exec a.img true
     if [ "$who" = root ]; then
