@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
+#include "base/progress.h"
 #include "base/str.h"
 #include "runtime/userns.h"
 #include "runtime/wire.h"
@@ -77,18 +78,6 @@ static void stage_remove(const struct stage *s)
         log_warn("'%s/%s' stays: %s", s->parent, s->name, why.msg);
 }
 
-/* Under a name that is seen, and that no sweep takes. It is what --overlay takes. */
-static int stage_keep(const struct runtime_plan *p, const struct stage *s, struct err *e)
-{
-    auto_free char *base = path_base(target_of(p));
-    auto_free char *name = mem_printf("%.180s.changes-%ld", base, (long)getpid());
-    const char *now = renameat(s->parent_fd, s->name, s->parent_fd, name) < 0 ? s->name : name;
-    err_wrap(e, "the program has ended, but its changes could not be written to '%s'",
-             target_of(p));
-    return err_hint(e, "nothing is lost: the changes are in '%s/%s', which '--overlay' takes",
-                    s->parent, now);
-}
-
 /* ── in the keeper ── */
 
 static int enter(const struct runtime_plan *p, struct err *e)
@@ -145,7 +134,10 @@ NORETURN static void keeper_main(struct keeping *k)
     setsid();
     proc_signals_default();
     signal(SIGPIPE, SIG_IGN); /* the caller may be gone: the stage has to go all the same */
+    signal(SIGXFSZ, SIG_IGN); /* an error of write is told in words */
     umask(022);
+    if (!isatty(STDERR_FILENO)) /* where lines would come between the program's own */
+        progress_sink_set(NULL);
     int rc = enter(k->p, &e);
     if (rc == 0)
         rc = stage_make(k->p, &k->stage, &e);
@@ -157,9 +149,7 @@ NORETURN static void keeper_main(struct keeping *k)
         stage_remove(&k->stage);
         _exit(0);
     }
-    if (merge_stage(k->p, &k->stage, k->merge, &e) < 0)
-        stage_keep(k->p, &k->stage, &e);
-    else
+    if (merge_stage(k->p, &k->stage, k->merge, &e) == 0)
         stage_remove(&k->stage);
     tell(&k->result, &e);
     _exit(0);
@@ -238,15 +228,31 @@ int keeper_start(struct runtime_plan *p, struct image_merge *merge, struct keepe
     return await_stage(p, &in_child.stage, x.ready[0], e);
 }
 
-int keeper_merge(struct keeper *k, struct err *e)
+/* Give the stage a name that is seen, and that no sweep takes. It is what --overlay takes. */
+static int keep_stage(const struct runtime_plan *p, struct err *e)
+{
+    auto_free char *base = path_base(target_of(p));
+    auto_free char *kept =
+        mem_printf("%s/%.180s.changes-%ld", p->stage_parent, base, (long)getpid());
+    bool renamed = rename(p->stage, kept) == 0;
+    err_wrap(e, "the program has ended, but its changes could not be written to '%s'",
+             target_of(p));
+    return err_hint(e, "nothing is lost: the changes are in '%s', which '--overlay' takes",
+                    renamed ? kept : p->stage);
+}
+
+int keeper_merge(const struct runtime_plan *p, struct keeper *k, struct err *e)
 {
     auto_err struct err from_keeper = { 0 };
     char order = 'm';
     signal(SIGPIPE, SIG_IGN); /* a keeper that is dead is told in words */
     bool told = write(k->order_fd, &order, 1) == 1;
     if (!told || wire_receive(k->result_fd, &from_keeper, NULL) != 1)
-        return err_set(e, ERR_FAILED, "the keeper of the changes died: they are not in the image");
-    return from_keeper.code == ERR_NONE ? 0 : err_move(e, &from_keeper);
+        err_set(&from_keeper, ERR_FAILED, "the process that keeps them was killed");
+    if (from_keeper.code == ERR_NONE)
+        return 0;
+    err_move(e, &from_keeper);
+    return keep_stage(p, e);
 }
 
 void keeper_stop(struct keeper *k)

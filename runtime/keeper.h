@@ -23,8 +23,9 @@ struct keeper {
 MUST_CHECK int keeper_start(struct runtime_plan *p, struct image_merge *merge, struct keeper *k,
                             struct err *e);
 
-/* Merge what the stage holds. When that fails the stage is kept under a name that E tells. */
-MUST_CHECK int keeper_merge(struct keeper *k, struct err *e);
+/* Merge what the stage holds. When that fails, or the keeper is dead, the stage is kept under a
+ * name that E tells. */
+MUST_CHECK int keeper_merge(const struct runtime_plan *p, struct keeper *k, struct err *e);
 
 /* Let go of the stage, unless it was merged or kept; wait until the keeper has ended. */
 void keeper_stop(struct keeper *k);

@@ -24,5 +24,5 @@ int runtime_perform_merging(struct runtime_plan *p, int *status, struct err *e)
                           e) < 0 ||
         keeper_start(p, merge, &keeper, e) < 0 || runtime_perform(p, status, e) < 0)
         return -1;
-    return keeper_merge(&keeper, e);
+    return keeper_merge(p, &keeper, e);
 }
