@@ -139,6 +139,14 @@ int fs_stat_at(int rootfs_fd, const char *path, bool follow, struct stat *st)
 
 static int remove_below(int dir_fd, dev_t dev, unsigned depth, struct err *e);
 
+/* A bind of the same file system has the same device: only the kernel tells (Linux 5.8). */
+static bool is_mount_point(int dir_fd, const char *name)
+{
+    struct statx sx;
+    return statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &sx) == 0 &&
+           (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 static int remove_entry(int dir_fd, const char *name, dev_t dev, unsigned depth, struct err *e)
 {
     struct stat st;
@@ -151,7 +159,7 @@ static int remove_entry(int dir_fd, const char *name, dev_t dev, unsigned depth,
     }
     if (depth > 4096)
         return err_set(e, ERR_FAILED, "cannot remove '%s': directories nested too deeply", name);
-    if (depth && st.st_dev != dev)
+    if (depth && (st.st_dev != dev || is_mount_point(dir_fd, name)))
         return err_set(e, ERR_FAILED, "cannot remove '%s': it is a mount point", name);
     auto_close int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == EACCES && fchmodat(dir_fd, name, 0700, 0) == 0)

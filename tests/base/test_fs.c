@@ -203,6 +203,17 @@ static void removing_a_tree_stops_at_a_mount_point(void **state)
     assert_int_equal(fs_remove_tree(f->root_fd, "m", &e), -1);
     assert_non_null(strstr(e.msg, "mount point"));
     assert_int_equal(umount(at), 0);
+
+    auto_free char *host = path_join(f->top, "root/host");
+    auto_free char *file = path_join(f->top, "root/host/file");
+    struct stat st;
+    assert_int_equal(fs_mkdirs_at(f->root_fd, "host/file", 0755, &e), 0);
+    assert_int_equal(mount(host, at, NULL, MS_BIND, NULL), 0);
+    err_clear(&e);
+    assert_int_equal(fs_remove_tree(f->root_fd, "m", &e), -1);
+    assert_int_equal(umount(at), 0);
+    assert_non_null(strstr(e.msg, "mount point"));
+    assert_int_equal(stat(file, &st), 0); /* a bind of the same file system is not gone through */
     assert_int_equal(fs_remove_tree(f->root_fd, "m", &e), 0);
 }
 

@@ -35,6 +35,18 @@ leftovers() {
     done
 }
 
+# rm goes through binds of the same file system: no mount may be left before it runs.
+remove_work() {
+    local point
+    awk -v below="$work" 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
+        while read -r point; do umount -l "$point" || true; done
+    if grep -qF " $work" /proc/self/mountinfo; then
+        echo "# '$work' stays: something is mounted below it"
+    else
+        rm -rf --one-file-system "$work"
+    fi
+}
+
 finish() {
     local status=$? left hook
     trap - EXIT
@@ -45,7 +57,7 @@ finish() {
         sleep 1 # a worker may be on its last breath
         left=$(leftovers)
     fi
-    rm -rf --one-file-system "$work"
+    remove_work
     if [ "$status" = 0 ] && [ -n "$left" ]; then
         echo "not ok - something is left behind"
         echo "$left"
