@@ -58,6 +58,14 @@ expect 0 'COLOUR=red' "$hpcc" inspect -e a.img
 nothing_else a.img
 ok "a missing image is made, sized from its content"
 
+# A mount point that an image lacks costs a run a mount for each of its neighbours.
+for place in dev proc sys tmp var/tmp home root etc/hosts etc/resolv.conf etc/localtime etc/passwd etc/group; do
+    debugfs -R "stat $place" a.img 2> /dev/null | grep -q '^Inode:' || fail "the image has no '/$place'"
+done
+covered=$(HOME=/root "$hpcc" exec a.img sh -c 'cut -d " " -f 5 /proc/self/mountinfo' | grep -xE '/etc|/home|/var|/' || true)
+[ "$covered" = / ] || fail "a run covers what the image has: $covered"
+ok "an image has every mount point that a run binds"
+
 "$hpcc" -q create --size 64M b.img
 expect 0 '' "$hpcc" bootstrap b.img good.def
 [ "$(stat -c %s b.img)" = $((64 << 20)) ] || fail "the image's size changed to $(stat -c %s b.img)"
