@@ -18,8 +18,8 @@ mkdir -p "$scratch"/{root,user}/mnt
 chown -R "$user" "$scratch/user"
 alive=
 
-# Runs a command as root or user, outside of every tree that is measured.
-as() { # WHO COMMAND…
+# Becomes a command as root or user, outside of every tree that is measured.
+become() { # WHO COMMAND…
     local change=() home=/root name=root
     if [ "$1" = user ]; then
         change=(setpriv --reuid "$user" --regid "$user" --init-groups)
@@ -27,8 +27,11 @@ as() { # WHO COMMAND…
         name=$user
     fi
     shift
-    (cd / && exec ${change[@]+"${change[@]}"} env -u XDG_RUNTIME_DIR USER="$name" HOME="$home" "$@")
+    cd /
+    exec ${change[@]+"${change[@]}"} env -u XDG_RUNTIME_DIR USER="$name" HOME="$home" "$@"
 }
+
+as() { (become "$@"); }
 
 # podman with images, state and settings of its own.
 podman_words() { # WHO
@@ -47,7 +50,7 @@ finish() {
         } > /dev/null 2>&1 || true
     done
     umount "$scratch"/root/store/overlay 2> /dev/null || true
-    rm -rf "$scratch"
+    rm -rf --one-file-system "$scratch"
 }
 trap finish EXIT
 
@@ -113,7 +116,7 @@ counts() { # WHO
 [ -s "$work/image-in-use" ] || cp --sparse=always "$work/image" "$work/image-in-use"
 for who in root user; do
     make_cases $who
-    as $who "$hpcc" exec "$work/image-in-use" sleep 100000 &
+    become $who "$hpcc" exec "$work/image-in-use" sleep 100000 &
     alive=$!
     turns $who start "$rounds"
     turns $who many $(((rounds + 9) / 10)) 64 16
