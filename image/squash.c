@@ -6,65 +6,16 @@
 
 #include "base/mem.h"
 
-/* ── handles ── */
-
-static size_t cached_blocks(const sqfs *fs)
-{
-    size_t n = SQUASH_DATA_BYTES / fs->sb.block_size;
-    return n < 2 ? 2 : n > 64 ? 64 : n;
-}
-
-static bool handle_init(struct squash *h, const sqfs *tables)
-{
-    h->fs = *tables;
-    size_t n = cached_blocks(tables);
-    if (sqfs_block_cache_init(&h->fs.md_cache, SQUASH_MD_BLOCKS) != SQFS_OK)
-        return false;
-    if (sqfs_block_cache_init(&h->fs.data_cache, n) != SQFS_OK) {
-        sqfs_cache_destroy(&h->fs.md_cache);
-        return false;
-    }
-    if (sqfs_block_cache_init(&h->fs.frag_cache, n) != SQFS_OK) {
-        sqfs_cache_destroy(&h->fs.md_cache);
-        sqfs_cache_destroy(&h->fs.data_cache);
-        return false;
-    }
-    return true;
-}
-
-static void handle_fini(struct squash *h)
-{
-    if (h->ready) {
-        sqfs_cache_destroy(&h->fs.md_cache);
-        sqfs_cache_destroy(&h->fs.data_cache);
-        sqfs_cache_destroy(&h->fs.frag_cache);
-    }
-    pthread_mutex_destroy(&h->lock);
-}
-
 struct squash *squash_take(const struct image_tree *t)
 {
-    const struct squash_tree *tree = (const struct squash_tree *)t;
-    struct squash *h = NULL;
-    for (size_t i = 0; i < SQUASH_HANDLES && !h; i++)
-        if (pthread_mutex_trylock(&tree->handles[i].lock) == 0)
-            h = &tree->handles[i];
-    if (!h) { /* any; the threads' stacks spread them */
-        h = &tree->handles[((uintptr_t)&h >> 19) % SQUASH_HANDLES];
-        pthread_mutex_lock(&h->lock);
-    }
-    if (!h->ready)
-        h->ready = handle_init(h, &tree->fs);
-    if (h->ready)
-        return h;
-    pthread_mutex_unlock(&h->lock);
-    return NULL;
+    struct squash *h = (struct squash *)t;
+    pthread_mutex_lock(&h->lock);
+    return h;
 }
 
 void squash_give(struct squash **h)
 {
-    if (*h)
-        pthread_mutex_unlock(&(*h)->lock);
+    pthread_mutex_unlock(&(*h)->lock);
 }
 
 /* ── metadata ── */
@@ -184,7 +135,7 @@ static int squash_stat(const struct image_tree *t, uint64_t node, struct image_s
 {
     auto_squash struct squash *h = squash_take(t);
     struct squash_inode inode;
-    int rc = h ? squash_inode_get(h, node, &inode) : -ENOMEM;
+    int rc = squash_inode_get(h, node, &inode);
     return rc < 0 ? rc : squash_inode_stat(h, &inode, out);
 }
 
@@ -192,7 +143,7 @@ static ssize_t squash_link(const struct image_tree *t, uint64_t node, char *buf,
 {
     auto_squash struct squash *h = squash_take(t);
     struct squash_inode inode;
-    int rc = h ? squash_inode_get(h, node, &inode) : -ENOMEM;
+    int rc = squash_inode_get(h, node, &inode);
     if (rc < 0)
         return rc;
     if (!S_ISLNK(inode.raw.base.mode))
@@ -208,7 +159,7 @@ static ssize_t squash_link(const struct image_tree *t, uint64_t node, char *buf,
 
 static void squash_fs_stat(const struct image_tree *t, struct image_fs_stat *out)
 {
-    const sqfs *fs = &((const struct squash_tree *)t)->fs;
+    const sqfs *fs = &((const struct squash *)t)->fs;
     *out = (struct image_fs_stat){
         .blocks = fs->sb.bytes_used / 4096 + 1,
         .inodes = fs->sb.inodes,
@@ -226,12 +177,11 @@ static void tables_close(sqfs *fs)
 
 static void squash_close(struct image_tree *t)
 {
-    struct squash_tree *tree = (struct squash_tree *)t;
-    for (size_t i = 0; i < SQUASH_HANDLES; i++)
-        handle_fini(&tree->handles[i]);
-    tables_close(&tree->fs);
-    free(tree->handles);
-    free(tree);
+    struct squash *h = (struct squash *)t;
+    squash_cache_free(h->cache);
+    pthread_mutex_destroy(&h->lock);
+    tables_close(&h->fs);
+    free(h);
 }
 
 static const struct tree_ops ops = {
@@ -305,16 +255,18 @@ static int tables_open(sqfs *fs, int fd, uint64_t offset, struct err *e)
 
 int image_tree_open_squashfs(int fd, uint64_t offset, struct image_tree **out, struct err *e)
 {
-    struct squash_tree *tree = mem_zero(1, sizeof *tree);
-    if (tables_open(&tree->fs, fd, offset, e) < 0) {
-        free(tree);
+    struct squash *h = mem_zero(1, sizeof *h);
+    if (tables_open(&h->fs, fd, offset, e) < 0) {
+        free(h);
         return -1;
     }
-    tree->tree.ops = &ops;
-    tree->handles = mem_zero(SQUASH_HANDLES, sizeof *tree->handles);
-    for (size_t i = 0; i < SQUASH_HANDLES; i++)
-        pthread_mutex_init(&tree->handles[i].lock, NULL);
-    auto_image_tree struct image_tree *t = &tree->tree;
+    h->tree.ops = &ops;
+    h->cache = squash_cache_new(h->fs.sb.block_size);
+    pthread_mutex_init(&h->lock, NULL);
+    auto_image_tree struct image_tree *t = &h->tree;
+    sqfs_cache_destroy(&h->fs.md_cache); /* the library's is of eight blocks */
+    if (sqfs_block_cache_init(&h->fs.md_cache, SQUASH_MD_BLOCKS) != SQFS_OK)
+        return err_set(e, ERR_FAILED, "no memory to read the image");
     struct image_stat root;
     if (squash_stat(t, FUSE_ROOT_ID, &root) < 0 || !S_ISDIR(root.mode))
         return err_set(e, ERR_INPUT, "damaged squashfs: it has no root directory");

@@ -16,9 +16,8 @@
 #include <squashfuse.h>
 
 enum {
-    SQUASH_HANDLES = 8,
-    SQUASH_MD_BLOCKS = 64,       /* of 8 KiB, in each handle's cache */
-    SQUASH_DATA_BYTES = 1 << 20, /* of unpacked data, and as much of fragments, in each handle */
+    SQUASH_MD_BLOCKS = 128,       /* of 8 KiB of metadata in the library's cache */
+    SQUASH_CACHE_BYTES = 8 << 20, /* of unpacked data */
     SQUASH_NAME_BYTES =
         65536 + 1, /* what the library writes for a 16-bit length it does not check */
     SQUASH_MAX_NAME = 255,
@@ -35,21 +34,16 @@ struct squash_mark {
     sqfs_blocklist list;
 };
 
-/* The library is not thread-safe. A handle is its state with caches of its own and a lock; the
- * tables are shared, since nothing writes to them. A thread takes the first free one, so that a
- * single client finds warm caches and several clients do not wait for each other. */
+/* The library is not thread-safe, so one thread at a time reads metadata: it is little, and packed
+ * in blocks of 8 KiB, each of which is unpacked once so. Data is unpacked beside that lock, by as
+ * many threads as ask for different blocks. */
 struct squash {
-    pthread_mutex_t lock;
-    bool ready;
+    struct image_tree tree;
+    pthread_mutex_t lock; /* of all below but the cache */
     sqfs fs;
     char name[SQUASH_NAME_BYTES];
     struct squash_mark marks[SQUASH_MARKS];
-};
-
-struct squash_tree {
-    struct image_tree tree;
-    sqfs fs; /* the tables; its caches are not used */
-    struct squash *handles;
+    struct squash_cache *cache;
 };
 
 struct squash *squash_take(const struct image_tree *t);
@@ -89,6 +83,21 @@ MUST_CHECK ssize_t squash_read(const struct image_tree *t, uint64_t node, void *
                                uint64_t offset);
 MUST_CHECK int64_t squash_seek(const struct image_tree *t, uint64_t node, uint64_t offset,
                                bool hole);
+
+/* ── squash_cache.c ── Unpacked blocks, shared by all threads; one unpacks, the others wait for it.
+ */
+struct squash_cache *squash_cache_new(uint32_t block_bytes);
+void squash_cache_free(struct squash_cache *c);
+
+/* A block of data, lent until it is put back. */
+struct squash_lent {
+    const sqfs_block *block;
+    size_t slot; /* SIZE_MAX: not of the cache */
+};
+/* FS is not changed, and the lock need not be held. */
+MUST_CHECK int squash_cache_get(struct squash_cache *c, const sqfs *fs, uint64_t pos,
+                                uint32_t header, struct squash_lent *out);
+void squash_cache_put(struct squash_cache *c, struct squash_lent lent);
 
 /* ── squash_xattr.c ── */
 MUST_CHECK ssize_t squash_xattr(const struct image_tree *t, uint64_t node, const char *name,

@@ -2,6 +2,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/fs.h"
+#include "base/mem.h"
 #include "image/squash.h"
 
 /* A file is a list of packed blocks, of which empty ones are holes, and a tail that shares a
@@ -61,64 +63,102 @@ static int open_file(struct file *f)
     return f->n_blocks > SQUASH_MAX_BLOCKS ? -EFBIG : 0;
 }
 
-/* The unpacked block at POS, of at least NEED bytes; it stays until the next call. */
-static int unpack(struct squash *h, sqfs_cache *cache, struct squashfs_fragment_entry where,
-                  size_t need, sqfs_block **out)
-{
-    uint32_t packed = where.size & ~(uint32_t)SQUASHFS_COMPRESSED_BIT_BLOCK;
-    if (where.start_block < sizeof h->fs.sb || where.start_block > INT64_MAX || packed == 0 ||
-        packed > h->fs.sb.block_size)
-        return -EUCLEAN;
-    if (sqfs_data_cache(&h->fs, cache, (sqfs_off_t)where.start_block, where.size, out) != SQFS_OK)
-        return -EIO;
-    return (*out)->size < need ? -EUCLEAN : 0;
-}
+/* LEN bytes, from byte SKIP of the unpacked block at POS on; a hole when HEADER is 0. */
+struct piece {
+    uint64_t pos;
+    uint32_t header;
+    size_t skip, len;
+};
 
-/* LEN bytes from byte SKIP of the tail. */
-static int read_tail(const struct file *f, void *buf, size_t skip, size_t len)
+static int find_tail(const struct file *f, struct piece *p)
 {
     struct squash *h = f->h;
     struct squashfs_fragment_entry where;
-    uint32_t idx = f->inode->xtra.reg.frag_idx;
-    int rc = squash_table_get(h, (struct squash_table){ &h->fs.frag_table, h->fs.sb.fragments },
-                              idx, &where, sizeof where);
+    struct squash_table table = { &h->fs.frag_table, h->fs.sb.fragments };
+    int rc = squash_table_get(h, table, f->inode->xtra.reg.frag_idx, &where, sizeof where);
     if (rc < 0)
         return rc;
-    where.start_block = le64toh(where.start_block);
-    where.size = le32toh(where.size);
-    size_t from = (size_t)f->inode->xtra.reg.frag_off + skip;
-    sqfs_block *block;
-    rc = unpack(h, &h->fs.frag_cache, where, from + len, &block);
-    if (rc == 0)
-        memcpy(buf, (const char *)block->data + from, len);
-    return rc;
+    p->pos = le64toh(where.start_block);
+    p->header = le32toh(where.size);
+    p->skip += f->inode->xtra.reg.frag_off;
+    return p->header ? 0 : -EUCLEAN;
 }
 
-/* The same of the next block in the list. */
-static int read_block(struct file *f, void *buf, size_t skip, size_t len)
+static int find_block(struct file *f, struct piece *p)
 {
-    sqfs_block *block;
     if (sqfs_blocklist_next(&f->list) != SQFS_OK)
         return -EIO;
     f->at++;
-    if (f->list.input_size == 0) {
-        memset(buf, 0, len);
-        return 0;
+    p->pos = f->list.block;
+    p->header = f->list.input_size ? f->list.header : 0;
+    return 0;
+}
+
+/* Where LEN bytes from OFFSET on lie; *N pieces. */
+static int find_pieces(struct file *f, uint64_t offset, size_t len, struct piece *out, size_t *n)
+{
+    uint32_t block_bytes = f->h->fs.sb.block_size;
+    uint64_t block = offset / block_bytes;
+    int rc = go_to(f, block < f->n_blocks ? block : f->n_blocks);
+    for (size_t done = 0; rc == 0 && done < len; done += out[(*n)++].len) {
+        struct piece *p = &out[*n];
+        size_t skip = (offset + done) % block_bytes, rest = block_bytes - skip;
+        *p = (struct piece){ .skip = skip, .len = rest < len - done ? rest : len - done };
+        rc = f->at < f->n_blocks ? find_block(f, p) : find_tail(f, p);
     }
-    struct squashfs_fragment_entry where = { .start_block = f->list.block, .size = f->list.header };
-    int rc = unpack(f->h, &f->h->fs.data_cache, where, skip + len, &block);
-    if (rc == 0)
-        memcpy(buf, (const char *)block->data + skip, len);
     return rc;
 }
 
-ssize_t squash_read(const struct image_tree *t, uint64_t node, void *buf, size_t len,
-                    uint64_t offset)
+/* A block that is wanted whole goes straight to where it is wanted: the kernel keeps it then. */
+static int unpack_whole(const sqfs *fs, const struct piece *p, void *buf)
+{
+    bool compressed;
+    uint32_t size;
+    size_t len = p->len;
+    sqfs_data_header(p->header, &compressed, &size);
+    if (!compressed && size != len)
+        return -EUCLEAN;
+    auto_free void *packed = compressed ? mem_alloc(size) : NULL;
+    void *to = compressed ? packed : buf;
+    if (fs_pread_full(fs->fd, to, size, fs->offset + p->pos) != (ssize_t)size)
+        return -EIO;
+    if (compressed && fs->decompressor(packed, size, buf, &len) != SQFS_OK)
+        return -EIO;
+    return len == p->len ? 0 : -EUCLEAN;
+}
+
+static int unpack(struct squash *h, const struct piece *p, void *buf)
+{
+    uint32_t packed = p->header & ~(uint32_t)SQUASHFS_COMPRESSED_BIT_BLOCK;
+    struct squash_lent lent;
+    if (p->header == 0) {
+        memset(buf, 0, p->len);
+        return 0;
+    }
+    if (p->pos < sizeof h->fs.sb || p->pos > INT64_MAX || packed == 0 ||
+        packed > h->fs.sb.block_size)
+        return -EUCLEAN;
+    if (p->skip == 0 && p->len == h->fs.sb.block_size)
+        return unpack_whole(&h->fs, p, buf);
+    int rc = squash_cache_get(h->cache, &h->fs, p->pos, p->header, &lent);
+    if (rc < 0)
+        return rc;
+    if (lent.block->size < p->skip + p->len)
+        rc = -EUCLEAN;
+    else
+        memcpy(buf, (const char *)lent.block->data + p->skip, p->len);
+    squash_cache_put(h->cache, lent);
+    return rc;
+}
+
+/* As much of LEN as there is; the pieces, which become the caller's. */
+static ssize_t find_data(const struct image_tree *t, uint64_t node, size_t len, uint64_t offset,
+                         struct piece **out)
 {
     auto_squash struct squash *h = squash_take(t);
     struct squash_inode inode;
     struct file f = { .h = h, .node = node, .inode = &inode.raw };
-    int rc = h ? squash_inode_get(h, node, &inode) : -ENOMEM;
+    int rc = squash_inode_get(h, node, &inode);
     if (rc == 0)
         rc = open_file(&f);
     if (rc < 0)
@@ -127,17 +167,27 @@ ssize_t squash_read(const struct image_tree *t, uint64_t node, void *buf, size_t
         return 0;
     if (len > f.size - offset)
         len = f.size - offset;
-    uint32_t block_bytes = h->fs.sb.block_size;
-    uint64_t block = offset / block_bytes;
-    rc = go_to(&f, block < f.n_blocks ? block : f.n_blocks);
-    for (size_t done = 0; rc == 0 && done < len;) {
-        size_t skip = (offset + done) % block_bytes;
-        size_t take = block_bytes - skip < len - done ? block_bytes - skip : len - done;
-        void *to = (char *)buf + done;
-        rc = f.at < f.n_blocks ? read_block(&f, to, skip, take) : read_tail(&f, to, skip, take);
-        done += take;
+    size_t n = 0;
+    auto_free struct piece *pieces = mem_zero(len / h->fs.sb.block_size + 2, sizeof *pieces);
+    rc = find_pieces(&f, offset, len, pieces, &n);
+    if (rc < 0)
+        return rc;
+    *out = steal_ptr(pieces);
+    return (ssize_t)len;
+}
+
+ssize_t squash_read(const struct image_tree *t, uint64_t node, void *buf, size_t len,
+                    uint64_t offset)
+{
+    struct squash *h = (struct squash *)t;
+    auto_free struct piece *pieces = NULL;
+    ssize_t n = find_data(t, node, len, offset, &pieces);
+    for (ssize_t done = 0, i = 0; done < n; done += (ssize_t)pieces[i++].len) {
+        int rc = unpack(h, &pieces[i], (char *)buf + done);
+        if (rc < 0)
+            return rc;
     }
-    return rc < 0 ? rc : (ssize_t)len;
+    return n;
 }
 
 int64_t squash_seek(const struct image_tree *t, uint64_t node, uint64_t offset, bool hole)
@@ -145,7 +195,7 @@ int64_t squash_seek(const struct image_tree *t, uint64_t node, uint64_t offset, 
     auto_squash struct squash *h = squash_take(t);
     struct squash_inode inode;
     struct file f = { .h = h, .node = node, .inode = &inode.raw };
-    int rc = h ? squash_inode_get(h, node, &inode) : -ENOMEM;
+    int rc = squash_inode_get(h, node, &inode);
     if (rc == 0)
         rc = open_file(&f);
     if (rc < 0)

@@ -95,7 +95,7 @@ int squash_lookup(const struct image_tree *t, uint64_t dir, const char *name, ui
     sqfs_dir_entry entry;
     if (len > SQUASH_MAX_NAME)
         return -ENAMETOOLONG;
-    int rc = h ? squash_inode_get(h, dir, &inode) : -ENOMEM;
+    int rc = squash_inode_get(h, dir, &inode);
     if (rc == 0)
         rc = open_dir(h, &inode.raw, &to, &d);
     if (rc < 0)
@@ -146,7 +146,7 @@ int squash_list(const struct image_tree *t, uint64_t dir, uint64_t cookie, struc
     struct squash_inode inode;
     sqfs_dir d;
     sqfs_dir_entry entry;
-    int rc = h ? squash_inode_get(h, dir, &inode) : -ENOMEM;
+    int rc = squash_inode_get(h, dir, &inode);
     if (rc < 0)
         return rc;
     if (!S_ISDIR(inode.raw.base.mode))

@@ -99,7 +99,7 @@ static int start(struct iter *it, const struct image_tree *t, uint64_t node)
 {
     struct squash_inode inode;
     it->h = squash_take(t);
-    int rc = it->h ? squash_inode_get(it->h, node, &inode) : -ENOMEM;
+    int rc = squash_inode_get(it->h, node, &inode);
     return rc < 0 ? rc : open_iter(it, &inode.raw);
 }
 

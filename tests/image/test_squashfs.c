@@ -45,6 +45,8 @@ static void set_up(struct scene *s, char **tree)
 {
     *s = (struct scene){ .dir = case_dir_new() };
     *tree = case_tree_new(s->dir);
+    auto_free char *sparse = path_join(*tree, "sparse");
+    assert_int_equal(truncate(sparse, 12 << 20), 0); /* every byte of it is read, 20 times */
     s->image = path_join(s->dir, "image");
     s->fuse = path_join(s->dir, "fuse");
     s->loop = path_join(s->dir, "loop");
