@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include "base/defence.h"
 #include "base/mem.h"
 
 static unsigned attrs_of(const struct disk *d)
@@ -46,9 +47,9 @@ int disk_mount_loop(struct newroot *r, const struct disk *d, struct err *e)
     struct mount_fs fs = {
         .type = ext ? "ext4" : "squashfs", /* the ext4 driver is the ext3 driver */
         .source = device,
-        .options = !ext          ? NULL
-                   : d->writable ? "errors=remount-ro"
-                                 : "noload,errors=remount-ro",
+        .options = !ext || !defence("errors") ? NULL
+                   : d->writable              ? "errors=remount-ro"
+                                              : "noload,errors=remount-ro",
         .attrs = attrs_of(d),
     };
     if (attach(r, d, &fs, e) < 0) {

@@ -86,6 +86,10 @@ static void paths_follow_links_inside_the_image_only(void **state)
     assert_int_equal(image_read_path(r, "hello/", true, &ino), -ENOTDIR);
     assert_int_equal(image_read_path(r, "hello/x", true, &ino), -ENOTDIR);
     assert_int_equal(image_read_path(r, "none", true, &ino), -ENOENT);
+    char name[257];
+    memset(name, '\xff', sizeof name);
+    assert_int_equal(image_read_lookup(r, IMAGE_ROOT_INO, name, 255, &ino), -ENOENT);
+    assert_int_equal(image_read_lookup(r, IMAGE_ROOT_INO, name, 256, &ino), -ENAMETOOLONG);
 
     auto_str struct str text = { 0 };
     auto_err struct err e = { 0 };

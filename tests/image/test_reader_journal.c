@@ -167,6 +167,22 @@ static void a_hostile_journal_is_refused_with_the_cure(void **state)
     accepted(&p);
 }
 
+/* Nothing but descriptors of one transaction: each is followed by the next, and no commit comes. */
+static void a_log_that_runs_in_a_circle_is_refused(void **state)
+{
+    (void)state;
+    auto_patient struct patient p = { .fd = -1 };
+    uint32_t block;
+    uint8_t descriptor[BS];
+    dirty(&p, "jo\njw -b @ %\njc\n", &block);
+    accepted(&p);
+    assert_int_equal(pread(p.fd, descriptor, BS, (off_t)log_at(&p, 1)), BS);
+    for (uint32_t n = 2; n < 9; n++)
+        assert_int_equal(pwrite(p.fd, descriptor, BS, (off_t)log_at(&p, n)), BS);
+    put32(&p, log_at(&p, 0) + 16, be(9));
+    refused(&p, "its journal is damaged");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +190,7 @@ int main(void)
         cmocka_unit_test(what_was_revoked_later_does_not_come_back),
         cmocka_unit_test(what_was_not_committed_does_not_count),
         cmocka_unit_test(a_hostile_journal_is_refused_with_the_cure),
+        cmocka_unit_test(a_log_that_runs_in_a_circle_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

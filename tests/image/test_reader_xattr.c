@@ -65,6 +65,15 @@ static void attributes_in_a_block_are_checked_field_by_field(void **state)
         assert_true(list(&p) >= -EUCLEAN);
         put32(&p, at + bad[i].at, was);
     }
+    uint32_t first = get32(&p, at + HEAD);
+    for (uint64_t x = HEAD; x < BS; x += 272) { /* long names, the last of them over the end */
+        put32(&p, at + x, 0x000001ff);
+        put32(&p, at + x + 4, 0);
+        put32(&p, at + x + 8, 0);
+    }
+    assert_int_equal(get(&p, "user.none", buf, sizeof buf), -EUCLEAN);
+    put32(&p, at + HEAD, first);
+
     static const uint32_t astray[] = { 1, 600, 601, UINT32_MAX };
     uint64_t inode = inode_at(&p, ino_of(&p, "hello"));
     for (size_t i = 0; i < ARRAY_LEN(astray); i++) {
