@@ -12,7 +12,7 @@ libs=("$HPCC_BINARY_DIR"/libhpcc-image.a "$HPCC_BINARY_DIR"/libhpcc-base.a)
 command -v mke2fs > /dev/null || skip "needs mke2fs"
 read -ra more <<< "$(pkg-config --libs cmocka ext2fs libarchive json-c yaml-0.1 2> /dev/null)"
 libs+=("${more[@]}" -lpthread)
-flags=(-std=gnu17 -O0 -g -w -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I"$HPCC_SOURCE_DIR" -fsanitize=address,undefined
+flags=(-std=gnu17 -O0 -g -w -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I"$HPCC_SOURCE_DIR" "-fsanitize=address,undefined"
     -fno-sanitize-recover=all)
 read -ra more <<< "$(pkg-config --cflags cmocka ext2fs json-c 2> /dev/null)"
 flags+=("${more[@]}")
@@ -39,23 +39,26 @@ C
 $cc "${flags[@]}" -c only.c || fail "cannot compile"
 
 run_test() { # PROGRAM [NAME]: its output, as far as it comes
-    { (ulimit -t 4 && exec timeout 60 env ${2:+TEST_NAME="$2"} "$1"); } > out.txt 2>&1 || true
+    { (ulimit -t "${limit:-20}" && exec timeout 60 env ${2:+TEST_NAME="$2"} "$1"); } > out.txt 2>&1 || true
 }
 
 # The sound test, once.
-prepare() { # ROOM/TEST
+prepare() { # ROOM/TEST NAME
     local stem=${1##*/}
-    [ -x "$stem" ] && return 0
-    $cc "${flags[@]}" -c "$HPCC_SOURCE_DIR/tests/$1.c" -o "$stem.o" || fail "cannot compile $1"
-    $cc "${flags[@]}" "$stem.o" "${libs[@]}" -o "$stem" || fail "cannot link $1"
-    run_test "./$stem"
-    grep -q '\[  PASSED  \]' out.txt || out=$(cat out.txt) fail "$1 does not pass as it is"
+    if [ ! -x "$stem" ]; then
+        $cc "${flags[@]}" -c "$HPCC_SOURCE_DIR/tests/$1.c" -o "$stem.o" || fail "cannot compile $1"
+        $cc "${flags[@]}" "$stem.o" only.o "${libs[@]}" -o "$stem" || fail "cannot link $1"
+    fi
+    if [ -e "$stem.$2" ]; then return 0; fi
+    run_test "./$stem" "$2"
+    grep -q "\[       OK \] $2" out.txt || out=$(cat out.txt) fail "$2 does not pass as it is"
+    : > "$stem.$2"
 }
 
 without() { # ID FILE FROM TO TEST NAME: the test NAME fails when FROM in FILE is TO
     local id=$1 file=$2 from=$3 to=$4 test=image/$5 name=$6 text rest stem=$5
     if [[ $test == */*/* ]]; then test=$5 stem=${5##*/}; fi
-    prepare "$test"
+    prepare "$test" "$name"
     text=$(< "$HPCC_SOURCE_DIR/$file")
     rest=${text/"$from"/}
     if [ "$rest" = "$text" ] || [ "${rest/"$from"/}" != "$rest" ]; then fail "$id: not once in $file: $from"; fi
@@ -91,7 +94,7 @@ t=test_reader_hostile
 i=image/reader_inode.c
 without I03 $i 'out->flags & ~allowed_flags(r)' '0' $t inode_flags_without_their_feature_make_the_inode_unreadable
 without I04 $i 'if (r->has_extents)' '' $t inode_flags_without_their_feature_make_the_inode_unreadable
-without I17 image/reader_dir.c 'rec_len < ENTRY_MIN || rec_len % 4 != 0 ||' '' $t \
+limit=3 without I17 image/reader_dir.c 'rec_len < ENTRY_MIN || rec_len % 4 != 0 ||' '' $t \
     damaged_entries_are_skipped_or_end_the_directory
 without I17 image/reader_dir.c "memchr(d->name, '/', name_len) ||" '' $t damaged_entries_are_skipped_or_end_the_directory
 without I18 $i 'st->size >> r->block_bits > r->n_blocks' '0' $t a_directory_of_repeated_blocks_comes_to_an_end
@@ -113,7 +116,7 @@ without I14 image/reader_journal.c 'entry.block >= j->r->n_blocks || entry.journ
     a_hostile_journal_is_refused_with_the_cure
 without I14 image/reader_journal.c 'be32_at(sb, 36) != 0 ||' '' test_reader_journal \
     a_hostile_journal_is_refused_with_the_cure
-without I14 image/reader_journal.c 'seen > j->n_blocks' '0' test_reader_journal \
+limit=3 without I14 image/reader_journal.c 'seen > j->n_blocks' '0' test_reader_journal \
     a_log_that_runs_in_a_circle_is_refused
 without I23 image/reader_xattr.c 'value_at > a->len || value_len > a->len - value_at' '0' test_reader_xattr \
     attributes_in_a_block_are_checked_field_by_field
@@ -122,7 +125,7 @@ without I24 image/reader_xattr.c 'le16_at(in, at + 2) > 7 ||' '' test_reader_xat
     acls_are_given_in_the_form_of_the_system_calls_or_not_at_all
 without I24 image/reader_xattr.c '(has_id && len - at < 8)' '0' test_reader_xattr \
     acls_are_given_in_the_form_of_the_system_calls_or_not_at_all
-without I33 image/reader_dir.c 'len > NAME_MAX_BYTES' '0' test_reader paths_follow_links_inside_the_image_only
+without I33 image/reader_dir.c 'if (len > NAME_MAX_BYTES)' 'if (0)' test_reader paths_follow_links_inside_the_image_only
 without I30 image/probe.c '!starts(h, at + EXT_SUPER + 56, "\x53\xef", 2) ||' '' test_probe \
     what_is_no_image_is_named_with_its_cure
 without I31 image/probe.c 'k <= MAX_LAUNCHERS' 'k <= 9' test_reader an_image_behind_launcher_lines_is_read_at_its_offset
