@@ -67,6 +67,10 @@ make_images() {
     fi
 }
 
+# From here on before all others (-20), or as they are (0): what else the machine does matters less.
+# Not for cold work: the loop device's own threads would have to wait.
+priority() { renice -n "$1" -p $$ > /dev/null; }
+
 drop_caches() {
     sync
     echo 3 > /proc/sys/vm/drop_caches

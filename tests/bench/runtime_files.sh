@@ -68,6 +68,7 @@ measure() { # WORK
             umount_all
         done
     done
+    priority -20
     for kind in $mounts; do
         mount_it "$kind"
         seconds "$1" "$kind" > /dev/null
@@ -75,6 +76,7 @@ measure() { # WORK
     for ((i = 0; i < rounds; i++)); do
         for kind in $mounts; do record files warm "$1" "$kind" "$(seconds "$1" "$kind")"; done
     done
+    priority 0
     umount_all
 }
 

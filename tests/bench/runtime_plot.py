@@ -59,7 +59,7 @@ class Picture:
                 continue
             length = min(value / most, 1) * room
             self.bar(x + LABEL, top, length, colour, value > most)
-            after = mark if mark and mark - 0.3 * most < value < mark else min(value / most, 1) * most
+            after = mark if mark and mark - 0.17 * most < value < mark else min(value / most, 1) * most
             self.text(x + LABEL + after / most * room + 6, top + 12, words, "soft")
         return len(rows) * STEP
 
@@ -98,7 +98,8 @@ def draw_starts(picture, results, kind, title):
         rows = []
         for tool in START_TOOLS:
             value = results.median(kind, "ms", who, tool)
-            words = "not measured" if value is None else f"{value:.{1 if value < 100 else 0}f} · {value / base:.1f} ×"
+            digits = 1 if kind == "start" and value is not None and value < 100 else 0
+            words = "not measured" if value is None else f"{value:.{digits}f} · {value / base:.1f} ×"
             rows.append((tool, COLOURS[tool.split(",")[0]], value, words))
         picture.text(x, picture.y + 10, f"as {'an ordinary user' if who == 'user' else 'root'}", "ink head")
         deepest = max(deepest, picture.bars(x, picture.y + 22, HALF, rows, 7 * base))
@@ -151,7 +152,8 @@ def plot(results):
         draw_files(picture, results)
     if "metadata" in kinds:
         draw_metadata(picture, results)
-    words = [results.facts.get(("host", name)) for name in ("Date", "Kernel", "Machine", "Load")]
-    picture.text(MARGIN, picture.y + 8, " · ".join(word for word in words if word), "soft")
+    said = [("", "Date"), ("", "Kernel"), ("", "Machine"), ("load ", "Load")]
+    words = [what + results.facts["host", name] for what, name in said if ("host", name) in results.facts]
+    picture.text(MARGIN, picture.y + 8, " · ".join(words), "soft")
     picture.y += 20
     return picture.svg()

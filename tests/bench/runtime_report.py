@@ -77,12 +77,13 @@ def metadata_table(results):
 
 
 def conditions(results):
-    text = ["Medians of rounds in turns, minima in brackets; ratios are of medians."]
-    text += [f"{name}: {value}." for (group, name), value in results.facts.items() if group == "host"]
+    text = ["Medians of rounds in turns, minima in brackets; ratios are of medians. Starts and warm work "
+            "had the processors before all else (nice -20).", ""]
+    text += [f"- {name}: {value}" for (group, name), value in results.facts.items() if group == "host"]
     started = {value for (group, _), value in results.facts.items() if group == "podman"}
     if started:
-        text.append("podman: " + ", ".join(f"`{words}`" for words in sorted(started)) + ".")
-    missing = dict.fromkeys(f"Not measured: {tool} as {row}: {why}." for _, row, tool, why in results.skips)
+        text.append("- podman: " + ", ".join(f"`{words}`" for words in sorted(started)))
+    missing = dict.fromkeys(f"- Not measured: {tool} as {row}: {why}" for _, row, tool, why in results.skips)
     return "\n".join(text + list(missing)) + "\n"
 
 

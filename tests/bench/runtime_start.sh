@@ -118,8 +118,10 @@ for who in root user; do
     make_cases $who
     become $who "$hpcc" exec "$work/image-in-use" sleep 100000 &
     alive=$!
+    priority -20
     turns $who start "$rounds"
     turns $who many $(((rounds + 9) / 10)) 64 16
+    priority 0
     counts $who
     kill "$alive"
     wait "$alive" 2> /dev/null || true
