@@ -11,18 +11,24 @@ static void keep_line(void *ctx, const char *line)
     strv_add(ctx, line);
 }
 
+/* LINES (may be NULL) gets what it prints. */
+static struct proc_spec spec_for(const char *const *argv, struct strv *lines)
+{
+    return (struct proc_spec){ .argv = argv,
+                               .stdin_fd = -1,
+                               .stdout_fd = -1,
+                               .stderr_fd = -1,
+                               .on_line = lines ? keep_line : NULL,
+                               .ctx = lines };
+}
+
 static void output_comes_line_by_line(void **state)
 {
     (void)state;
     auto_strv struct strv lines = { 0 };
     auto_err struct err e = { 0 };
     const char *const argv[] = { "sh", "-c", "echo a; echo b >&2; printf c", NULL };
-    struct proc_spec spec = { .argv = argv,
-                              .stdin_fd = -1,
-                              .stdout_fd = -1,
-                              .stderr_fd = -1,
-                              .on_line = keep_line,
-                              .ctx = &lines };
+    const struct proc_spec spec = spec_for(argv, &lines);
     assert_int_equal(proc_run(&spec, NULL, &e), 0);
     assert_int_equal(lines.n, 3);
     assert_string_equal(lines.v[0], "a");
@@ -36,7 +42,7 @@ static void status_and_signals_are_told_apart(void **state)
     int status = -1;
     const char *const seven[] = { "sh", "-c", "exit 7", NULL };
     const char *const killed[] = { "sh", "-c", "kill -9 $$", NULL };
-    struct proc_spec spec = { .argv = seven, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1 };
+    struct proc_spec spec = spec_for(seven, NULL);
     assert_int_equal(proc_run(&spec, &status, NULL), 0);
     assert_int_equal(status, 7);
     spec.argv = killed;
@@ -52,7 +58,7 @@ static void a_missing_program_is_the_hosts_fault(void **state)
     (void)state;
     auto_err struct err e = { 0 };
     const char *const argv[] = { "no-such-program-here", NULL };
-    struct proc_spec spec = { .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1 };
+    struct proc_spec spec = spec_for(argv, NULL);
     assert_int_equal(proc_run(&spec, NULL, &e), -1);
     assert_int_equal(e.code, ERR_HOST);
     const char *const gone[] = { "/no/such/program", NULL };
@@ -67,12 +73,7 @@ static void the_environment_is_fixed_and_stdin_empty(void **state)
     auto_strv struct strv lines = { 0 };
     setenv("HPCC_TEST_LEAK", "1", 1);
     const char *const argv[] = { "sh", "-c", "cat; echo ${HPCC_TEST_LEAK-none} $HOME", NULL };
-    struct proc_spec spec = { .argv = argv,
-                              .stdin_fd = -1,
-                              .stdout_fd = -1,
-                              .stderr_fd = -1,
-                              .on_line = keep_line,
-                              .ctx = &lines };
+    const struct proc_spec spec = spec_for(argv, &lines);
     assert_int_equal(proc_run(&spec, NULL, NULL), 0);
     assert_int_equal(lines.n, 1);
     assert_string_equal(lines.v[0], "none /nonexistent");
@@ -83,9 +84,8 @@ static void a_time_limit_stops_the_child(void **state)
     (void)state;
     auto_err struct err e = { 0 };
     const char *const argv[] = { "sleep", "60", NULL };
-    struct proc_spec spec = {
-        .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .timeout_ms = 100
-    };
+    struct proc_spec spec = spec_for(argv, NULL);
+    spec.timeout_ms = 100;
     assert_int_equal(proc_run(&spec, NULL, &e), -1);
     assert_non_null(strstr(e.msg, "took longer"));
 }
@@ -95,12 +95,7 @@ static void our_descriptors_stay_at_home(void **state)
     (void)state;
     auto_strv struct strv lines = { 0 };
     const char *const argv[] = { "sh", "-c", "ls /proc/self/fd | wc -l", NULL };
-    struct proc_spec spec = { .argv = argv,
-                              .stdin_fd = -1,
-                              .stdout_fd = -1,
-                              .stderr_fd = -1,
-                              .on_line = keep_line,
-                              .ctx = &lines };
+    const struct proc_spec spec = spec_for(argv, &lines);
     assert_int_equal(proc_run(&spec, NULL, NULL), 0);
     assert_string_equal(lines.v[0], "4"); /* 0, 1, 2 and the directory that ls reads */
 }

@@ -59,7 +59,7 @@ class Picture:
                 continue
             length = min(value / most, 1) * room
             self.bar(x + LABEL, top, length, colour, value > most)
-            after = mark if mark and mark - 0.17 * most < value < mark else min(value / most, 1) * most
+            after = mark if mark and mark - 0.26 * most < value < mark else min(value / most, 1) * most
             self.text(x + LABEL + after / most * room + 6, top + 12, words, "soft")
         return len(rows) * STEP
 

@@ -6,13 +6,7 @@
 #include "tests/image/tree_random.h"
 
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/mount.h>
-
-struct campaign {
-    unsigned n_trees;
-    uint64_t first_seed;
-};
 
 static void assert_clean(const char *img)
 {
@@ -84,19 +78,12 @@ static void packed_trees_are_what_they_were(void **state)
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         skip();
     auto_case_dir char *dir = case_dir_new();
-    for (uint64_t i = 0; i < c->n_trees; i++) {
-        print_message("seed %" PRIu64 "\n", c->first_seed + i);
-        one_tree(dir, c->first_seed + i);
-    }
+    campaign_run(c, one_tree, dir);
 }
 
 int main(int argc, char **argv)
 {
-    static struct campaign c = { .n_trees = 12, .first_seed = 1 };
-    if (argc > 1)
-        c.n_trees = (unsigned)strtoul(argv[1], NULL, 10);
-    if (argc > 2)
-        c.first_seed = strtoull(argv[2], NULL, 10);
+    struct campaign c = campaign_read(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(packed_trees_are_what_they_were, &c),
     };

@@ -2,19 +2,17 @@
 #include "image/image.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <cmocka.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "tests/base/deny_call.h"
 
 static char path[] = "/tmp/hpcc-test-lock-XXXXXX";
 
@@ -143,22 +141,6 @@ static void writer_needs_a_writable_descriptor(void **state)
 /* ── file systems that have no locks ────────────────────────────────────────────────────────────
  */
 
-static void deny_locks(int error)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_OFD_SETLK, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog prog = { .len = ARRAY_LEN(code), .filter = code };
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
-        _exit(77);
-}
-
 static void count_warning(void *ctx, enum log_level level, const char *text)
 {
     (void)text;
@@ -175,7 +157,7 @@ static int lockless_child(int error)
         int warnings = 0;
         log_sink_set(&(struct log_sink){ .write = count_warning, .ctx = &warnings });
         int fd = open(path, O_RDWR);
-        deny_locks(error);
+        deny_call(SYS_fcntl, F_OFD_SETLK, error);
         struct err e = { 0 };
         if (image_lock(fd, path, IMAGE_LOCK_READ, &e) != 0)
             _exit(1);
@@ -212,7 +194,7 @@ static void other_lock_errors_are_told(void **state)
     pid_t child = fork();
     if (child == 0) {
         int fd = open(path, O_RDWR);
-        deny_locks(EIO);
+        deny_call(SYS_fcntl, F_OFD_SETLK, EIO);
         struct err e = { 0 };
         bool told = image_lock(fd, path, IMAGE_LOCK_READ, &e) == -1 && e.sys == EIO;
         _exit(told ? 0 : 1);

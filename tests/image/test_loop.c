@@ -2,20 +2,18 @@
 #include "image/image.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <linux/loop.h>
-#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <cmocka.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "tests/base/deny_call.h"
 
 enum { FILE_BYTES = 1 << 20, MARK_AT = 4096 };
 
@@ -86,22 +84,6 @@ static void device_goes_with_its_descriptor(void **state)
     assert_false(still);
 }
 
-static void deny_configure(int error)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, LOOP_CONFIGURE, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog prog = { .len = ARRAY_LEN(code), .filter = code };
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
-        _exit(77);
-}
-
 static void kernels_without_loop_configure_work_too(void **state)
 {
     (void)state;
@@ -109,7 +91,7 @@ static void kernels_without_loop_configure_work_too(void **state)
     for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
         pid_t child = fork();
         if (child == 0) {
-            deny_configure(errors[i]);
+            deny_call(SYS_ioctl, LOOP_CONFIGURE, errors[i]);
             _exit(attach_and_look(true));
         }
         int status = 0;
@@ -130,7 +112,7 @@ static void a_device_that_stays_busy_is_an_error_in_the_end(void **state)
         struct err e = { 0 };
         char name[32];
         int fd = open(path, O_RDONLY);
-        deny_configure(EBUSY);
+        deny_call(SYS_ioctl, LOOP_CONFIGURE, EBUSY);
         int loop_fd = image_loop_attach(fd, 0, true, name, &e);
         _exit(loop_fd == -1 && e.code == ERR_HOST && strstr(e.msg, "free loop device") ? 0 : 1);
     }

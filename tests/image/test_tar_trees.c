@@ -5,13 +5,7 @@
 #include "tests/image/image_case.h"
 #include "tests/image/tree_random.h"
 
-#include <stdlib.h>
 #include <sys/mman.h>
-
-struct campaign {
-    unsigned n_trees;
-    uint64_t first_seed;
-};
 
 static void assert_same_files(const char *a, const char *b)
 {
@@ -105,19 +99,12 @@ static void archives_hold_what_directories_hold(void **state)
 {
     const struct campaign *c = *state;
     auto_case_dir char *dir = case_dir_new();
-    for (uint64_t i = 0; i < c->n_trees; i++) {
-        print_message("seed %" PRIu64 "\n", c->first_seed + i);
-        one_tree(dir, c->first_seed + i);
-    }
+    campaign_run(c, one_tree, dir);
 }
 
 int main(int argc, char **argv)
 {
-    static struct campaign c = { .n_trees = 12, .first_seed = 1 };
-    if (argc > 1)
-        c.n_trees = (unsigned)strtoul(argv[1], NULL, 10);
-    if (argc > 2)
-        c.first_seed = strtoull(argv[2], NULL, 10);
+    struct campaign c = campaign_read(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(archives_hold_what_directories_hold, &c),
     };

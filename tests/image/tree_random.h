@@ -6,6 +6,9 @@
  * and indirect blocks, holes and blocks of zeros, hard links, attributes, odd names. */
 #include "tests/image/image_case.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
+
 struct tree_random {
     uint64_t state;
     int root_fd;
@@ -213,6 +216,27 @@ static inline void tree_random_make(const char *path, uint64_t seed, unsigned n)
     close(t.root_fd);
     strv_free(&t.dirs);
     strv_free(&t.files);
+}
+
+/* How many trees a test tries, and the seed of the first: from its command line, else a few. */
+struct campaign {
+    unsigned n_trees;
+    uint64_t first_seed;
+};
+
+static inline struct campaign campaign_read(int argc, char **argv)
+{
+    return (struct campaign){ .n_trees = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 12,
+                              .first_seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1 };
+}
+
+static inline void campaign_run(const struct campaign *c,
+                                void (*one_tree)(const char *dir, uint64_t seed), const char *dir)
+{
+    for (uint64_t i = 0; i < c->n_trees; i++) {
+        print_message("seed %" PRIu64 "\n", c->first_seed + i);
+        one_tree(dir, c->first_seed + i);
+    }
 }
 
 #endif
