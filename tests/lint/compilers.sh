@@ -14,7 +14,7 @@ flags=(-std=gnu17 -fsyntax-only -Wall -Wextra -Wshadow -Wformat=2 -Wvla -Wstrict
 check() {
     local libs
     read -ra libs < <(pkg-config --cflags yaml-0.1 json-c ext2fs com_err libarchive rpm libsolv \
-        libcurl expat | sed 's/-I/-isystem /g')
+        libcurl expat squashfuse | sed 's/-I/-isystem /g')
     lint_sources "${rooms[@]}" -- -name '*.c' |
         xargs -r -n 8 -P 2 clang "${flags[@]}" "${libs[@]}" 2>&1 | grep -E '(warning|error):' || true
 }
