@@ -10,7 +10,7 @@ const struct command cmd_run = {
     .synopsis = "[options] IMAGE [ARGUMENTS]",
     .help =
         "Runs the image's runscript (%runscript of its definition) with the arguments as they are. "
-        "An image is an ext image file, a directory, or a squashfs or SIF image (as root). "
+        "An image is an ext image file, a directory, or a squashfs or SIF image. "
         "'./IMAGE ARGUMENTS' does the same.\n\n"
         "The program runs as the calling user, sees the home directory, the working directory "
         "and /tmp of the host, and cannot change the image. Its exit status is passed on; 125 "

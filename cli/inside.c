@@ -20,7 +20,10 @@ int inside_open(const char *path, struct inside *out, struct err *e)
         return -1;
     if (in.info.kind == IMAGE_SQUASHFS || in.info.kind == IMAGE_SIF) {
         err_set(e, ERR_INPUT, "cannot look into '%s': it holds a squashfs file system", path);
-        return err_hint(e, "hpcc reads ext images and directories");
+        return err_hint(e,
+                        "look from within: 'hpcc exec IMAGE ls -l /'; or unpack it: 'unsquashfs -o "
+                        "%llu -d DIR IMAGE'",
+                        (unsigned long long)in.info.fs_offset);
     }
     if (in.info.kind == IMAGE_EXT && image_reader_open(fd, in.info.fs_offset, &in.reader, e) < 0)
         return err_wrap(e, "image '%s'", path);

@@ -55,8 +55,10 @@ int source_image_open(const struct source_image_spec *spec, struct source_image 
     case IMAGE_DIR:
         return open_dir(spec, out, e);
     case IMAGE_SQUASHFS:
-        err_set(e, ERR_INPUT, "the image holds a squashfs, which is not read here");
-        return err_hint(e, "unpack it with 'unsquashfs -d DIR IMAGE' and use DIR");
+    case IMAGE_SIF:
+        err_set(e, ERR_INPUT, "the image holds a squashfs, which only 'hpcc run' and its kin read");
+        return err_hint(e, "unpack it with 'unsquashfs -o %llu -d DIR IMAGE' and use DIR",
+                        (unsigned long long)spec->info->fs_offset);
     default:
         return open_ext(spec, out, e);
     }

@@ -152,6 +152,53 @@ of_another_user() {
 }
 if [ "$(id -u)" = 0 ]; then of_another_user; fi
 
+# libsquashfuse works locked up, and the server ends with the mount.
+confined() {
+    me "$hpcc" exec --no-home --no-share --userns a.sqsh sleep 3 &
+    local run=$! pid='' word
+    for _ in {1..200}; do
+        pid=$(pgrep -f "hpcc-squashfs .*$work/a.sqsh" || true)
+        if [ -n "$pid" ] && grep -q '^Seccomp:.2' "/proc/$pid/status"; then break; fi
+        sleep 0.05
+    done
+    for word in 'NoNewPrivs:.1' 'Seccomp:.2' 'Name:.hpcc-serve'; do
+        grep -q "^$word" "/proc/$pid/status" || fail "$who: the server is not confined: $word"
+    done
+    [ "$(tr '\0' '\n' < "/proc/$pid/environ" | wc -l)" = 0 ] || fail "$who: the server has an environment"
+    wait $run || fail "$who: sleep failed"
+    for _ in {1..40}; do
+        [ -e "/proc/$pid" ] || break
+        sleep 0.05
+    done
+    [ ! -e "/proc/$pid" ] || fail "$who: the server stays"
+    ok "$who: the server is confined and ends with the mount"
+}
+if [ "$(id -u)" = 0 ]; then both confined; fi
+
+# One server for runs that start together.
+together() {
+    local i pids=()
+    for i in {1..8}; do
+        me "$hpcc" exec a.sqsh sh -c 'wc -l < /data/deep/numbers' > "together.$i" 2>&1 &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do wait "$i" || fail "$who: a run among eight fails"; done
+    [ "$(cat together.* | grep -cx 40000)" = 8 ] || fail "$who: eight runs at once"
+    ok "$who: eight runs at once"
+}
+both together
+
+# What does not run squashfs says where to look.
+elsewhere() {
+    for command in inspect ls; do
+        refuse 3 'holds a squashfs' me "$hpcc" $command gzip.sif
+        grep -q 'unsquashfs -o 36864 ' <<< "$out" || fail "the hint of $command does not name the offset"
+    done
+    refuse 3 'holds a squashfs' me "$hpcc" export gzip.sif
+    ok "$who: inspect, ls and export tell what to do instead"
+}
+both elsewhere
+
 # What is wrong is told once, with its cure, and nothing stays.
 mistakes() {
     head -c 60000 a.sqsh > short.sqsh

@@ -19,6 +19,7 @@ for program in hpcc hpcc-full; do
     needed=$(readelf -d "out/bin/$program" | grep NEEDED)
     ! grep -E 'rpm|solv|curl|expat' <<< "$needed" || fail "$program links build libraries"
 done
+! readelf -d out/bin/hpcc | grep -E 'NEEDED.*(squash|zstd|lzma|lz4|lzo|libz)' || fail "hpcc links decompressors"
 ok "it links neither librpm nor libsolv"
 
 expect 0 '^  create ' "$hpcc" help
@@ -31,6 +32,30 @@ ok "it says what it lacks and does the rest"
 cmake --install out --prefix "$work/inst" > /dev/null
 [ ! -e inst/share/man/man1/hpcc-deffile.1 ] || fail "a page of a missing command is installed"
 ok "it installs no pages of what it lacks"
+
+if command -v mksquashfs busybox > /dev/null && [ -x out/bin/hpcc-squashfs ]; then
+    mkdir -p root/{bin,dev,proc,sys,tmp,etc,root,home}
+    cp "$(command -v busybox)" root/bin/sh
+    mksquashfs root x.sqsh -quiet -no-progress > /dev/null
+    expect 0 '^it runs$' inst/bin/hpcc exec --userns x.sqsh /bin/sh -c 'echo it runs'
+    ok "the server of squashfs is found where it is installed"
+fi
+
+# All that pkg-config knows but libsquashfuse.
+mkdir modules
+IFS=: read -ra dirs <<< "$(pkg-config --variable pc_path pkg-config)"
+for dir in "${dirs[@]}"; do
+    for module in "$dir"/*.pc; do
+        if [ -e "$module" ]; then ln -sf "$module" modules/; fi
+    done
+done
+rm -f modules/squashfuse*.pc
+expect 0 "only root will run squashfs.*" env PKG_CONFIG_LIBDIR="$work/modules" cmake -G Ninja -S "$HPCC_SOURCE_DIR" \
+    -B "$work/without" -DHPCC_BUILD=OFF -DBUILD_TESTING=OFF "${launcher[@]}"
+grep -q 'apt-get install libsquashfuse-dev' <<< "$out" || fail "the package is not named"
+expect 0 '' cmake --build "$work/without" --target hpcc
+[ ! -e without/bin/hpcc-squashfs ] || fail "hpcc-squashfs is built without its library"
+ok "it builds without libsquashfuse"
 
 mkdir -p src/build
 cp "$HPCC_SOURCE_DIR/CMakeLists.txt" src

@@ -104,7 +104,6 @@ static void random_trees_are_what_the_kernel_sees(void **state)
     if (geteuid() != 0)
         skip();
     for (unsigned i = 0; i < campaign[0]; i++) {
-        auto_err struct err e = { 0 };
         auto_scene struct scene s = { 0 };
         auto_free char *tree = NULL;
         set_up(&s, &tree);
