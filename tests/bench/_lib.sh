@@ -31,6 +31,7 @@ record() { # KIND GROUP ROW TOOL VALUE
 # points that images have; one file of 1 GiB without holes or patterns.
 make_tree() {
     local packages tree=$work/tree.part
+    dpkg-query -W python3-numpy perl git gcc > /dev/null || exit 77 # it names what is missing
     packages=$(apt-cache depends --recurse --installed --no-suggests --no-enhances --no-recommends \
         --no-conflicts --no-breaks --no-replaces python3-numpy bash coreutils tar findutils git perl gcc |
         grep '^[a-z0-9]' | sort -u)
