@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 from runtime_plot import plot  # noqa: E402
 from runtime_results import MOUNTS, START_TOOLS, WORKS, Results  # noqa: E402
 
+IMAGE, SQUASHFS = "hpcc, ext3 image", "ch-run, squashfs"
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
@@ -46,7 +47,10 @@ def start_tables(results):
                 cells.append(number(results.ratio((kind, "ms", who, tool),
                                                   (kind, "ms", who, START_TOOLS[0]))))
             rows.append(cells)
-        yield title, table(["", "user", "× bwrap", "root", "× bwrap"], rows)
+        ratios = [f"{who} {number(results.ratio((kind, 'ms', who, IMAGE), (kind, 'ms', who, SQUASHFS)))}"
+                  for who in ("user", "root")]
+        yield title, (table(["", "user", "× bwrap", "root", "× bwrap"], rows) +
+                      f"\n{IMAGE} ÷ {SQUASHFS}: {', '.join(ratios)}.\n")
     rows = [[tool] + [number(results.median("count", what, who, tool), "{:.0f}")
                       for what in ("calls", "forks") for who in ("user", "root")] for tool in START_TOOLS]
     yield ("System calls and new processes of one start, those of helpers and servers included",
