@@ -161,6 +161,10 @@ MUST_CHECK int image_merge_begin(const char *path, int image_fd, struct image_me
  * user namespace (which can read all of UPPER). Once. */
 MUST_CHECK int image_merge_end(struct image_merge *m, const struct image_merge_spec *spec,
                                bool *changed, struct err *e);
+
+/* For the process that began, after an end in a user namespace: give the new image the old one's
+ * group, which there may have had no name. */
+void image_merge_regroup(const struct image_merge *m);
 void image_merge_free(struct image_merge *m);
 CLEANUP_DEFINE(struct image_merge *, cleanup_image_merge, image_merge_free)
 #define auto_image_merge cleanup_with(cleanup_image_merge)

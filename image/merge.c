@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "image/image.h"
 #include "image/rewrite.h"
@@ -77,6 +78,16 @@ static struct source_node *find_base(struct source *s, const struct image_merge_
         return s->root;
     struct source_node *upper = directory(s, "upper", spec, e);
     return upper && directory(s, "work", spec, e) ? upper : NULL;
+}
+
+void image_merge_regroup(const struct image_merge *m)
+{
+    const struct stat *old = &m->rewrite.edit.st;
+    struct stat now;
+    if (stat(m->path, &now) < 0 || now.st_uid != old->st_uid || now.st_gid == old->st_gid)
+        return;
+    if (chown(m->path, (uid_t)-1, old->st_gid) < 0)
+        log_warn("'%s' belongs to your own group now: %s", m->path, strerror(errno));
 }
 
 static bool changes_nothing(const struct source *upper, const struct source_node *base)

@@ -53,6 +53,16 @@ static void sweep(const struct runtime_plan *p, const struct stage *s)
     }
 }
 
+/* Root's stage may lie in a directory of somebody else, who can put another one in its place. */
+static bool is_ours(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return false;
+    errno = EPERM;
+    return st.st_uid == geteuid() && !(st.st_mode & 077);
+}
+
 static int stage_make(const struct runtime_plan *p, struct stage *s, struct err *e)
 {
     s->parent_fd = open(s->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -64,7 +74,8 @@ static int stage_make(const struct runtime_plan *p, struct stage *s, struct err 
         return err_hint(e, "'tmp-dir:' in hpcc.yaml names another directory");
     }
     s->fd = openat(s->parent_fd, s->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (s->fd < 0 || mkdirat(s->fd, "upper", 0755) < 0 || mkdirat(s->fd, "work", 0755) < 0)
+    if (s->fd < 0 || !is_ours(s->fd) || mkdirat(s->fd, "upper", 0755) < 0 ||
+        mkdirat(s->fd, "work", 0755) < 0)
         return err_sys(e, "cannot make a place for the changes in '%s'", s->parent);
     if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
         log_debug("no lock on '%s': %s", s->name, strerror(errno));
@@ -160,14 +171,9 @@ NORETURN static void keeper_main(struct keeping *k)
 /* By its name, as the container will: it must be what the keeper made. */
 static int find_stage(struct runtime_plan *p, const struct stage *s, struct err *e)
 {
-    struct stat st;
     p->stage = path_join(s->parent, s->name);
     p->stage_fd = open(p->stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (p->stage_fd < 0 || fstat(p->stage_fd, &st) < 0)
-        return err_sys(e, "cannot open '%s'", p->stage);
-    if (st.st_uid != geteuid() || (st.st_mode & 077))
-        return err_set(e, ERR_FAILED, "'%s' was replaced just now", p->stage);
-    return 0;
+    return p->stage_fd < 0 || !is_ours(p->stage_fd) ? err_sys(e, "cannot open '%s'", p->stage) : 0;
 }
 
 static int await_stage(struct runtime_plan *p, const struct stage *s, int ready_fd, struct err *e)

@@ -175,6 +175,16 @@ static int take_own_upper(struct newroot *r, const struct runtime_plan *p, struc
 
 /* ── the mount ── */
 
+/* Root looks through a layer that somebody else has written: what it says of itself in trusted.*
+ * is not to be trusted. */
+static bool others_layer(const struct runtime_plan *p)
+{
+    for (size_t i = 0; i < p->n_layers; i++)
+        if (p->layers[i].kind == PLAN_LAYER_FUSE)
+            return true;
+    return false;
+}
+
 static int mount_stack(struct newroot *r, const struct runtime_plan *p, const struct stack *s,
                        struct err *e)
 {
@@ -187,6 +197,8 @@ static int mount_stack(struct newroot *r, const struct runtime_plan *p, const st
     /* For a merge also as root: the upper directory is to hold no redirections. */
     if (p->userns || p->merge)
         str_add(&options, ",userxattr");
+    else if (others_layer(p))
+        str_add(&options, ",redirect_dir=nofollow,metacopy=off");
     struct mount_fs fs = { .type = "overlay",
                            .source = "hpcc-overlay",
                            .options = str_text(&options),

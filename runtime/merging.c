@@ -24,5 +24,8 @@ int runtime_perform_merging(struct runtime_plan *p, int *status, struct err *e)
                           e) < 0 ||
         keeper_start(p, merge, &keeper, e) < 0 || runtime_perform(p, status, e) < 0)
         return -1;
-    return keeper_merge(p, &keeper, e);
+    if (keeper_merge(p, &keeper, e) < 0)
+        return -1;
+    image_merge_regroup(merge);
+    return 0;
 }

@@ -329,6 +329,38 @@ fails_to_start() {
     ok "$who: a run that does not start changes nothing"
 }
 
+# A group that the user namespace of the merge has no name for; hpcc without the rest of it.
+shared_and_alone() {
+    who=user
+    mine
+    chgrp daemon i.img
+    chmod 664 i.img
+    expect 0 '' setpriv --reuid "$test_user" --regid "$(id -g "$test_user")" --groups "$(id -g daemon)" "$hpcc" exec -w i.img touch /g
+    [ "$(stat -c '%G %a' i.img)" = 'daemon 664' ] || fail "the image's group or mode is lost: $(stat -c '%G %a' i.img)"
+    me mkdir alone
+    cp "$hpcc" alone/
+    refuse 125 "no 'hpcc-full'" me alone/hpcc exec -w i.img true
+    expect 0 '' me env HPCC_WRITABLE=1 "$(dirname "$hpcc")/run-hpcc" i.img x
+    cd "$work"
+    ok "a group's image stays its, an hpcc without hpcc-full says what is missing"
+}
+if [ "$(id -u)" = 0 ]; then shared_and_alone; fi
+
+# An overlay cannot be the upper directory of another: the changes wait elsewhere.
+elsewhere() {
+    who=user
+    mine
+    me mkdir up work "$work/user/temp"
+    # shellcheck disable=SC2016
+    expect 0 "changes wait in '$work/user/temp'" unshare -m sh -ec 'mount -t overlay -o lowerdir=.,upperdir=up,workdir=work none "$1"
+        cd "$1"; shift; "$@" --dry-run -w i.img true; "$@" -w i.img touch /elsewhere; "$@" i.img ls /elsewhere' sh "$PWD" \
+        setpriv --reuid "$test_user" --regid "$(id -g "$test_user")" --clear-groups env TMPDIR="$work/user/temp" "$hpcc" exec
+    [ -z "$(ls -A "$work/user/temp")" ] || fail "something is left in TMPDIR"
+    cd "$work"
+    ok "changes wait in TMPDIR where an upper directory cannot lie beside the image"
+}
+if [ "$(id -u)" = 0 ]; then elsewhere; fi
+
 both rivals
 both killed
 both background
