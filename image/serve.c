@@ -2,9 +2,11 @@
 #include "image/serve.h"
 
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,15 +15,16 @@
 
 enum { MIN_THREADS = 4, MAX_THREADS = 32, STACK_BYTES = 512 * 1024 };
 
-/* Threads come as they are needed: one that takes the last free seat makes another, so a start-up
- * with one reader pays for one thread only. */
+/* Threads come as they are needed: one that takes the last free seat while more requests wait makes
+ * another, so a start-up with one reader pays for one thread only. */
 struct pool {
     struct serve_state state;
     int fd;
     atomic_uint max;
     atomic_uint n_threads;
     atomic_uint n_idle;
-    atomic_int failed; /* errno of a device that broke for another reason than its end */
+    atomic_uint n_alone; /* requests taken by the only thread that was free */
+    atomic_int failed;   /* errno of a device that broke for another reason than its end */
     pthread_attr_t attr;
     pthread_mutex_t lock;
     pthread_t thread[MAX_THREADS];
@@ -84,6 +87,14 @@ static void add_thread(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* A look at every eighth request is soon enough, and costs a start next to nothing. */
+static bool others_wait(struct pool *p)
+{
+    struct pollfd one = { .fd = p->fd, .events = POLLIN };
+    const struct timespec now = { 0 };
+    return atomic_fetch_add(&p->n_alone, 1) % 8 == 0 && ppoll(&one, 1, &now, NULL) == 1;
+}
+
 static void *work(void *arg)
 {
     struct pool *p = arg;
@@ -99,7 +110,7 @@ static void *work(void *arg)
             atomic_store(&p->failed, (int)-n);
         if (n <= 0)
             return NULL;
-        if (idle == 1 && atomic_load(&p->n_threads) < p->max)
+        if (idle == 1 && atomic_load(&p->n_threads) < p->max && others_wait(p))
             add_thread(p);
         struct serve_request q;
         if (serve_request_parse(b.in, (size_t)n, &q) < 0)

@@ -4,22 +4,39 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 
-enum { MAX_FILE = 16 << 20 };
+/* The third field of passwd's and group's lines is the id. */
+static bool has_id(const char *line, const char *end, const char *number)
+{
+    size_t len = strlen(number);
+    const char *field = memchr(line, ':', (size_t)(end - line));
+    field = field ? memchr(field + 1, ':', (size_t)(end - field - 1)) : NULL;
+    return field && strncmp(field + 1, number, len) == 0 &&
+           (field[1 + len] == ':' || field + 1 + len == end);
+}
+
+char *accounts_line(const char *text, unsigned id)
+{
+    auto_free char *number = mem_printf("%u", id);
+    for (const char *line = text; line && *line;) {
+        const char *end = strchrnul(line, '\n');
+        if (has_id(line, end, number))
+            return mem_strndup(line, (size_t)(end - line));
+        line = *end ? end + 1 : end;
+    }
+    return NULL;
+}
 
 bool accounts_has(const char *text, const char *name, unsigned id)
 {
     auto_free char *number = mem_printf("%u", id);
     size_t name_len = name ? strlen(name) : 0;
-    size_t number_len = strlen(number);
     for (const char *line = text; line && *line;) {
         const char *end = strchrnul(line, '\n');
         if (name && strncmp(line, name, name_len) == 0 && line[name_len] == ':')
             return true;
-        const char *field = memchr(line, ':', (size_t)(end - line));
-        field = field ? memchr(field + 1, ':', (size_t)(end - field - 1)) : NULL;
-        if (field && strncmp(field + 1, number, number_len) == 0 &&
-            (field[1 + number_len] == ':' || field + 1 + number_len == end))
+        if (has_id(line, end, number))
             return true;
         line = *end ? end + 1 : end;
     }
@@ -50,7 +67,7 @@ static int complete(struct newroot *r, const char *path, const struct plan_op *o
 static int read_image_file(struct newroot *r, const char *path, struct str *text)
 {
     auto_err struct err why = { 0 };
-    if (fs_read_at(r->m.root_fd, path, MAX_FILE, text, &why) < 0) {
+    if (fs_read_at(r->m.root_fd, path, ACCOUNTS_MAX, text, &why) < 0) {
         log_debug("no caller's line in the container's '%s': %s", path, why.msg);
         return -1;
     }
@@ -72,7 +89,8 @@ int accounts_add(struct newroot *r, const struct runtime_plan *p, const struct p
         auto_free char *gecos = field_safe(p->gecos);
         auto_free char *home = field_safe(p->home);
         struct stat st;
-        bool shell = fs_stat_at(r->m.root_fd, p->shell, true, &st) == 0;
+        bool shell =
+            str_eq(p->shell, "/bin/sh") || fs_stat_at(r->m.root_fd, p->shell, true, &st) == 0;
         str_addf(&passwd, "%s:x:%u:%u:%s:%s:%s\n", p->user, uid, gid, gecos, home,
                  shell ? p->shell : "/bin/sh");
         if (complete(r, "/etc/passwd", op, &passwd, e) < 0)

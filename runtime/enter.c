@@ -22,6 +22,7 @@
 #include "base/defence.h"
 #include "runtime/devices.h"
 #include "runtime/newroot.h"
+#include "runtime/prefetch.h"
 #include "runtime/program.h"
 #include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
@@ -166,7 +167,8 @@ static int perform_op(struct newroot *r, const struct runtime_plan *p, const str
 static bool missing_target(struct newroot *r, const struct runtime_plan *p,
                            const struct plan_op *op, struct stat *st)
 {
-    if (fs_stat_at(r->m.root_fd, op->dst, true, st) == 0)
+    bool follow = !(op->attrs & MOUNT_LINK) || r->m.old_api;
+    if (fs_stat_at(r->m.root_fd, op->dst, follow, st) == 0)
         return false;
     bool stays = (p->flags & RUNTIME_WRITABLE) && !below_earlier(p, (size_t)(op - p->ops), op->dst);
     if (stays || !(op->traits & PLAN_MAKE) || (op->traits & PLAN_FILE) ||
@@ -283,6 +285,8 @@ static int build(struct newroot *r, const struct runtime_plan *p, struct server 
         perform_all(r, p, e) < 0)
         return -1;
     umask(mask);
+    if (p->root != PLAN_ROOT_DIR)
+        prefetch_libc(r->m.root_fd);
     return 0;
 }
 

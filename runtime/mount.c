@@ -230,7 +230,8 @@ int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e)
 
 int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs, struct err *e)
 {
-    auto_close int dst_fd = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
+    int how = (attrs & MOUNT_LINK) && !m->old_api ? O_PATH | O_NOFOLLOW : O_PATH;
+    auto_close int dst_fd = fs_open_at(m->root_fd, dst, how, 0, e);
     if (dst_fd < 0)
         return -1;
     if (!m->old_api) {

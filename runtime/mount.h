@@ -17,6 +17,8 @@ enum mount_flag {
     MOUNT_NODEV = 1u << 2,
     MOUNT_NOEXEC = 1u << 3,
     MOUNT_FLAT = 1u << 4, /* bind: without the mounts below the source */
+    MOUNT_LINK = 1u << 5, /* bind: when the target is a link, over the link itself and not over what
+                             it leads to, where the kernel has the new calls */
 };
 
 #define MOUNTER_BASE "root" /* the name of base_fd in its directory */

@@ -135,24 +135,32 @@ static void server_fini(struct server *s)
     server_close(s);
 }
 
+static int restrict_fds(const struct runtime_plan *p, struct err *e)
+{
+    return defence("fds") ? fds_restrict(p->flags & RUNTIME_CONTAIN, &p->keep_fds, e) : 0;
+}
+
 int runtime_perform(const struct runtime_plan *p, int *status, struct err *e)
 {
     cleanup_with(server_fini) struct server server = { .sock_fd = -1, .listen_fd = -1 };
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     sigaction(SIGCHLD, &dfl, NULL); /* ignored, it would make children vanish unseen */
-    if (defence("fds") && fds_restrict(p->flags & RUNTIME_CONTAIN, &p->keep_fds, e) < 0)
-        return -1;
     auto_close int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (proc_fd < 0)
         return err_sys(e, "cannot open '/proc'");
-    if (share_possible(p) && share_find(p, proc_fd, &server.listen_fd) == SHARE_JOINED)
+    if (share_possible(p) && share_find(p, proc_fd, &server.listen_fd) == SHARE_JOINED) {
+        if (restrict_fds(p, e) < 0)
+            return -1;
         return enter_shared(p, proc_fd, e);
+    }
     if (p->root == PLAN_ROOT_FUSE && server_start(p, &server, e) < 0)
         return -1;
     cleanup_with(layers_close) struct layers layers = LAYERS_INIT;
     if (layers_start(p, &layers, e) < 0)
         return -1;
     server.layers = layers.servers;
+    if (restrict_fds(p, e) < 0) /* while the server prepares itself */
+        return -1;
     if (p->flags & RUNTIME_PID_NS)
         return with_pid_namespace(&(struct run){ p, proc_fd, &server }, status, e);
     if (enter_namespaces(p, false, proc_fd, e) < 0)

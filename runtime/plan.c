@@ -139,11 +139,12 @@ static void plan_host_files(struct builder *b)
 {
     static const struct {
         const char *path;
-        unsigned traits;
+        unsigned attrs, traits;
     } files[] = {
-        { "/etc/resolv.conf", PLAN_MAKE },
-        { "/etc/hosts", 0 },
-        { "/etc/localtime", 0 },
+        { "/etc/resolv.conf", 0, PLAN_MAKE },
+        { "/etc/hosts", 0, 0 },
+        /* mostly a link to a zone's own file, which has to stay what it is */
+        { "/etc/localtime", MOUNT_LINK, 0 },
     };
     if (skipped(b, "hostfs-files"))
         return;
@@ -153,7 +154,7 @@ static void plan_host_files(struct builder *b)
                        .kind = PLAN_BIND,
                        .src = (char *)(uintptr_t)files[i].path,
                        .dst = (char *)(uintptr_t)files[i].path,
-                       .attrs = ATTRS_DATA | MOUNT_RO | MOUNT_FLAT,
+                       .attrs = ATTRS_DATA | MOUNT_RO | MOUNT_FLAT | files[i].attrs,
                        .traits = files[i].traits | PLAN_OPTIONAL | PLAN_FILE,
                    });
     add(b, (struct plan_op){ .kind = PLAN_ACCOUNTS,

@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "base/defence.h"
+#include "runtime/accounts.h"
 #include "runtime/plan.h"
 
 /* The impure part of planning: look at the caller, the host and the image. */
@@ -56,21 +58,74 @@ static const char *home_without_passwd(const char *const *envp, uid_t uid)
     return home;
 }
 
+/* The caller as /etc/passwd and /etc/group know him, in PASSWD and GROUP; asking the name service,
+ * which others need, takes longer than the rest of the plan. */
+struct account {
+    struct strv passwd; /* name, password, uid, gid, gecos, home, shell */
+    struct strv group;  /* name, password, gid, members */
+};
+
+static void account_fini(struct account *a)
+{
+    strv_free(&a->passwd);
+    strv_free(&a->group);
+}
+
+static void split_fields(struct strv *out, const char *line)
+{
+    for (const char *at = line;; at++) {
+        size_t len = strcspn(at, ":");
+        strv_take(out, mem_strndup(at, len));
+        at += len;
+        if (!*at)
+            return;
+    }
+}
+
+static void find_local(const char *file, unsigned id, size_t n_fields, struct strv *out)
+{
+    auto_str struct str text = { 0 };
+    if (fs_read_file(file, ACCOUNTS_MAX, &text, NULL) < 0)
+        return;
+    auto_free char *line = accounts_line(str_text(&text), id);
+    if (line)
+        split_fields(out, line);
+    if (out->n != n_fields)
+        strv_free(out);
+}
+
+static void find_account(uid_t uid, gid_t gid, struct account *out)
+{
+    find_local("/etc/passwd", uid, 7, &out->passwd);
+    find_local("/etc/group", gid, 4, &out->group);
+    const struct passwd *pw = out->passwd.n ? NULL : getpwuid(uid);
+    if (pw) {
+        const char *const fields[] = { pw->pw_name,  "",         "",          "",
+                                       pw->pw_gecos, pw->pw_dir, pw->pw_shell };
+        for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+            strv_add(&out->passwd, fields[i] ? fields[i] : "");
+    }
+    const struct group *gr = out->group.n ? NULL : getgrgid(gid);
+    if (gr)
+        strv_add(&out->group, gr->gr_name);
+}
+
 static int make_for_host(struct runtime_plan *p, const struct runtime_spec *spec, struct err *e)
 {
     auto_free char *cwd = current_dir();
     uid_t uid = geteuid();
-    const struct passwd *pw = getpwuid(uid);
-    const struct group *gr = getgrgid(getegid());
+    cleanup_with(account_fini) struct account account = { 0 };
+    find_account(uid, getegid(), &account);
+    char *const *pw = account.passwd.v;
     auto_free char *made_up = mem_printf("u%u", uid);
     struct plan_host host = {
         .uid = uid,
         .gid = getegid(),
-        .user = pw ? pw->pw_name : made_up,
-        .home = pw ? pw->pw_dir : home_without_passwd(spec->envp, uid),
-        .shell = pw && pw->pw_shell && *pw->pw_shell ? pw->pw_shell : NULL,
-        .gecos = pw ? pw->pw_gecos : NULL,
-        .group = gr ? gr->gr_name : NULL,
+        .user = pw ? pw[0] : made_up,
+        .home = pw ? pw[5] : home_without_passwd(spec->envp, uid),
+        .shell = pw && *pw[6] ? pw[6] : NULL,
+        .gecos = pw ? pw[4] : NULL,
+        .group = account.group.n ? account.group.v[0] : NULL,
         .cwd = cwd,
         .look = look_at_host,
     };

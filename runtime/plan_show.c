@@ -47,7 +47,7 @@ static const struct {
     const char *name;
 } attributes[] = {
     { MOUNT_RO, "ro" },         { MOUNT_NOSUID, "nosuid" }, { MOUNT_NODEV, "nodev" },
-    { MOUNT_NOEXEC, "noexec" }, { MOUNT_FLAT, "flat" },
+    { MOUNT_NOEXEC, "noexec" }, { MOUNT_FLAT, "flat" },     { MOUNT_LINK, "link" },
 };
 
 static const struct {

@@ -6,6 +6,7 @@
 
 #include "runtime/disk.h"
 #include "runtime/layers.h"
+#include "runtime/prefetch.h"
 #include "runtime/share.h"
 
 /* A descriptor from before the mount namespace cannot be bound: open again by name, and see that it
@@ -49,5 +50,7 @@ int rootfs_mount(struct newroot *r, const struct runtime_plan *p, struct server 
     }
     if (rc < 0)
         return -1;
+    if (p->root != PLAN_ROOT_DIR)
+        prefetch_names(r->m.root_fd);
     return p->n_layers || plan_has_upper(p) ? layers_mount(r, p, server->layers, e) : 0;
 }

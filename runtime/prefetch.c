@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/prefetch.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <stdbool.h>
+
+#include "base/fs.h"
+
+enum {
+    CHUNK = 128 * 1024, /* what the kernel takes at once */
+    MAX_FILE = 2 << 20,
+};
+
+/* The kernel's driver and ours both know each entry's inode after this. */
+void prefetch_names(int root_fd)
+{
+    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d)
+        (void)readdir(d);
+}
+
+static bool read_ahead(int root_fd, const char *path)
+{
+    struct stat st;
+    auto_close int fd = fs_open_at(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, NULL);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    for (off_t at = 0; at < st.st_size && at < MAX_FILE; at += CHUNK)
+        if (readahead(fd, at, CHUNK) < 0)
+            break;
+    return true;
+}
+
+void prefetch_libc(int root_fd)
+{
+#if defined(__x86_64__)
+    static const char linker[] = "/lib64/ld-linux-x86-64.so.2";
+    static const char *const libraries[] = { "/lib/x86_64-linux-gnu/libc.so.6",
+                                             "/lib64/libc.so.6" };
+#elif defined(__aarch64__)
+    static const char linker[] = "/lib/ld-linux-aarch64.so.1";
+    static const char *const libraries[] = { "/lib/aarch64-linux-gnu/libc.so.6",
+                                             "/lib64/libc.so.6" };
+#else
+    static const char linker[] = "/lib64/ld64.so.2";
+    static const char *const libraries[] = { "/lib/powerpc64le-linux-gnu/libc.so.6",
+                                             "/lib64/libc.so.6" };
+#endif
+    if (!read_ahead(root_fd, linker))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(libraries); i++)
+        if (read_ahead(root_fd, libraries[i]))
+            return;
+}

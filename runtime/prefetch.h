@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RUNTIME_PREFETCH_H
+#define RUNTIME_PREFETCH_H
+
+/* What nearly every start needs from a file system that was mounted just now, asked for in one go
+ * instead of piece by piece. Nothing depends on it, and an image without it loses nothing. */
+
+/* The names in the root, most of which are looked up soon. */
+void prefetch_names(int root_fd);
+
+/* The dynamic linker and the C library: they come in while the old root is let go of. */
+void prefetch_libc(int root_fd);
+
+#endif
