@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -78,19 +81,43 @@ static int be_init(const struct run *run, const sigset_t *old_mask, struct err *
     return enter_and_exec(run->p, run->proc_fd, run->server, e);
 }
 
-/* Pass signals to INIT and wait for its end. */
-static int wait_for(pid_t init, const sigset_t *watched)
+/* The server ends by itself, with success, when the mount is gone; any other end takes the files
+ * away under the program. */
+static bool server_failed(pid_t pid)
 {
-    for (;;) {
-        siginfo_t info;
+    int status;
+    return waitpid(pid, &status, WNOHANG | __WCLONE) == pid && status != 0;
+}
+
+static void pass_signal(int signals, pid_t init)
+{
+    struct signalfd_siginfo info;
+    if (read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD &&
+        info.ssi_code <= 0)
+        kill(init, (int)info.ssi_signo);
+}
+
+/* Pass signals to INIT and wait for its end. -1: it had to be ended, since the server failed. */
+static int wait_for(pid_t init, const sigset_t *watched, pid_t server)
+{
+    auto_close int signals = signalfd(-1, watched, SFD_CLOEXEC);
+    auto_close int server_fd = server > 0 ? (int)syscall(SYS_pidfd_open, server, 0) : -1;
+    struct pollfd at[] = { { .fd = signals, .events = POLLIN },
+                           { .fd = server_fd, .events = POLLIN } };
+    for (bool failed = false;;) {
         int status;
-        pid_t got = waitpid(init, &status, WNOHANG);
-        if (got == init)
-            return proc_exit_status(status);
-        if (sigwaitinfo(watched, &info) < 0)
+        if (waitpid(init, &status, failed || signals < 0 ? 0 : WNOHANG) == init)
+            return failed ? -1 : proc_exit_status(status);
+        if (failed || signals < 0 || poll(at, ARRAY_LEN(at), -1) < 0)
             continue;
-        if (info.si_signo != SIGCHLD && info.si_code <= 0)
-            kill(init, info.si_signo);
+        if (at[0].revents)
+            pass_signal(signals, init);
+        if (!at[1].revents)
+            continue;
+        at[1].fd = -1;
+        failed = server_failed(server);
+        if (failed)
+            kill(init, SIGKILL);
     }
 }
 
@@ -124,9 +151,14 @@ static int with_pid_namespace(const struct run *run, int *status, struct err *e)
         return p->userns ? userns_refused(clone_error, e)
                          : err_sys(e, "cannot make a pid namespace");
     int got = wire_receive(from, &from_child, NULL);
-    *status = wait_for(init, &watched);
+    *status = wait_for(init, &watched, run->server->pid);
     if (got == 1)
         return err_move(e, &from_child);
+    if (*status < 0) {
+        err_set(e, ERR_FAILED, "the image server of '%s' died, and the container with it",
+                p->image_path);
+        return err_hint(e, "was it killed for memory? 'dmesg' or the scheduler's log may tell");
+    }
     return 0;
 }
 

@@ -82,6 +82,7 @@ int server_start(const struct runtime_plan *p, struct server *s, struct err *e)
         server_main(p, s);
     int code = errno;
     close(pair[1]);
+    s->pid = pid;
     s->sock_fd = pair[0];
     s->shared = s->listen_fd >= 0;
     cleanup_fd(&s->listen_fd);

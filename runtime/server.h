@@ -14,6 +14,7 @@ enum { SERVER_FUSE = 'f' }; /* caller to server, over the socket: the mounted FU
 struct server {
     int sock_fd;   /* to the server; -1: none was started */
     int listen_fd; /* where other runs will ask to share it; -1: nowhere. server_start takes it */
+    pid_t pid;     /* 0: none was started */
     bool shared;
     struct server *layers; /* those of the layers, as many as the plan has; lent, NULL: none */
 };

@@ -76,6 +76,23 @@ host_files() {
     expect 0 nameserver me "$hpcc" exec a.img cat /etc/resolv.conf
     ok "$who: the host's files, working directory and names are there"
 }
+# The host's local time is bound over the image's link, not over the zone that it leads to.
+local_time() {
+    [ -f /etc/localtime ] || return 0
+    make_root zone
+    mkdir -p zone/usr/share/zoneinfo
+    echo "the zone UTC" > zone/usr/share/zoneinfo/UTC
+    ln -s /usr/share/zoneinfo/UTC zone/etc/localtime
+    make_image zone zone.img
+    for image in zone zone.img; do
+        expect 0 '^the zone UTC$' me "$hpcc" exec $image cat /usr/share/zoneinfo/UTC
+        expect 0 '' me "$hpcc" exec $image sh -c '! grep -q "the zone" /etc/localtime'
+    done
+    rm -rf zone zone.img
+    ok "$who: the local time of the host, without changing a zone"
+}
+both local_time
+
 host_files_checked() { if grep -q nameserver /etc/resolv.conf 2> /dev/null; then both host_files; fi; }
 host_files_checked
 

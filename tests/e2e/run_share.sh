@@ -111,6 +111,20 @@ wait $leader || true
 wait_for no_servers
 ok "when the server was killed, the next run starts another"
 
+# Where hpcc stays beside the program (--pid), it tells; elsewhere the program sees ENOTCONN (R31).
+as_user "$hpcc" exec --pid "$work/a.img" sh -c 'echo up; while :; do sleep 0.1; done' > pid.out 2>&1 &
+run=$!
+wait_for grep -q up pid.out
+begin=$SECONDS
+kill -KILL "$(servers)"
+status=0
+wait $run || status=$?
+[ "$status" = 125 ] || fail "a run whose server was killed ends with $status"
+[ $((SECONDS - begin)) -le 2 ] || fail "hpcc took $((SECONDS - begin)) s to see that its server was killed"
+grep -q 'image server of .* died' pid.out || fail "nothing says why: $(cat pid.out)"
+wait_for no_servers
+ok "with --pid a killed server ends the run with 125"
+
 pids=()
 for ((i = 0; i < 128; i++)); do
     as_user "$hpcc" exec "$work/a.img" sh -c 'cat /etc/passwd > /dev/null && echo $$ && exec sleep 6' > "many.$i" 2>&1 &
