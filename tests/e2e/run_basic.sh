@@ -214,13 +214,44 @@ plain_environment() {
 }
 both plain_environment
 
+# Callers that have less than others: each runs an image and a directory, and finds itself inside.
 odd_callers() {
-    expect 0 '' me setpriv --no-new-privs "$hpcc" exec a.img true
-    if [ "$who" = root ]; then
-        expect 0 '^20001$' setpriv --reuid 20001 --regid 20001 --clear-groups "$hpcc" exec a.img id -u
-        expect 0 '' env -i setpriv --reuid 20001 --regid 20001 --clear-groups "$hpcc" run a.img
-    fi
-    ok "$who: no new privileges, no passwd entry"
+    local i id gone=$work/user/odd-$who
+    id=$(me id -u)
+    for i in "$work/a.img" "$work/root"; do
+        expect 0 "^$id\$" me env - PATH="$PATH" "$hpcc" exec "$i" id -u
+        expect 0 '^args 0$' me env - PATH="$PATH" "$hpcc" run "$i"
+        expect 0 "^$id\$" me setpriv --no-new-privs "$hpcc" exec "$i" id -u
+        expect 0 "^$id\$" me setpriv --no-new-privs env - PATH="$PATH" "$hpcc" exec -f -c "$i" sh -c "id -u | grep -qx 0 && echo $id"
+        expect 1 '^not a tty$' me setsid -w "$hpcc" exec "$i" tty
+        expect 0 '^in a shell$' me setsid -w "$hpcc" shell "$i" -c 'echo in a shell'
+        # A closed stdin stays no file of ours: the program reads nothing.
+        expect 0 '^0$' me sh -c "exec <&-; exec '$hpcc' exec $i wc -c"
+        expect 0 '^out$' me sh -c "exec <&-; exec '$hpcc' exec $i sh -c 'echo out'"
+        me mkdir "$gone"
+        expect 0 'current directory is gone' me sh -c "cd $gone && rmdir $gone && exec '$hpcc' exec $i true"
+        me mkdir "$gone"
+        expect 0 '' me sh -c "cd $gone && rmdir $gone && exec <&- && exec env - PATH='$PATH' setsid -w \
+            setpriv --no-new-privs '$hpcc' exec --silent $i true"
+    done
+    ok "$who: an empty environment, no new privileges, no terminal, no stdin, no directory"
 }
 both odd_callers
+
+# Without an entry in passwd(5): a uid that nobody knows, and a root whose entry is gone.
+nameless() {
+    local i
+    mkdir nameless
+    cp -a /etc nameless/etc
+    sed -i '/^root:/d' nameless/etc/passwd
+    for i in "$work/a.img" "$work/root"; do
+        expect 0 '^20001$' setpriv --reuid 20001 --regid 20001 --clear-groups "$hpcc" exec "$i" id -u
+        expect 0 '^args 1$' env -i setpriv --reuid 20001 --regid 20001 --clear-groups "$hpcc" run "$i" x
+        expect 0 '^0$' unshare -m sh -c 'mount --bind "$0" /etc && exec "$@"' "$work/nameless/etc" "$hpcc" exec "$i" id -u
+        expect 0 '' unshare -m sh -c 'mount --bind "$0" /etc && exec env - "$@"' "$work/nameless/etc" "$hpcc" exec "$i" true
+    done
+    rm -r nameless
+    ok "users without a passwd entry"
+}
+if [ "$(id -u)" = 0 ]; then nameless; fi
 [ "$(sha256sum a.img)" = "$before" ] || fail "the image was changed"
