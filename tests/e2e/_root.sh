@@ -4,6 +4,7 @@
 # an ordinary user.
 #   make_root DIR        a busybox system with hpcc's layout
 #   make_image DIR IMG   an ext3 image of it
+#   soon CMD…            try again for some seconds until CMD succeeds
 #   both CHECK           call CHECK twice: $who is "root" or "user", $me runs a command as that one
 command -v busybox > /dev/null || skip "needs busybox"
 command -v mke2fs > /dev/null || skip "needs mke2fs"
@@ -36,6 +37,15 @@ make_image() {
 
 me() {
     if [ "$who" = user ]; then as_user "$@"; else "$@"; fi
+}
+
+# Try until it works: a server that goes takes its lock along a moment after its program.
+soon() {
+    for _ in $(seq 50); do
+        if "$@" > /dev/null 2>&1; then return 0; fi
+        sleep 0.1
+    done
+    expect 0 '' "$@"
 }
 
 both() {

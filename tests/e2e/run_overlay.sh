@@ -119,6 +119,7 @@ exchange() {
     expect 0 '' "$hpcc" exec -o o.img i.img sh -c 'touch /opt/d/by-root'
     expect 0 'by-root' me "$hpcc" exec -o o.img:ro i.img ls /opt/d
     [ "$(stat -c %U o.img)" = "$test_user" ] || fail "root's merge took the image's owner away"
+    soon "$hpcc" exec -o r.img i.img true
     "$hpcc" exec -o r.img i.img sleep 2 &
     sleep 0.7
     refuse 125 'r.img' "$hpcc" exec -o r.img:ro i.img true
