@@ -132,7 +132,7 @@ static int stalk(unsigned uid, char **cmd)
             reached |= reach(prey);
             tries++;
         }
-        printf("%s\n", reached ? "done" : tries >= 50 ? "EPERM" : "too few tries");
+        printf("%s\n", reached ? "done" : tries >= 1000 ? "EPERM" : "too few tries");
         fflush(stdout);
         _exit(0);
     }
