@@ -90,9 +90,21 @@ void image_merge_regroup(const struct image_merge *m)
         log_warn("'%s' belongs to your own group now: %s", m->path, strerror(errno));
 }
 
-static bool changes_nothing(const struct source *upper, const struct source_node *base)
+/* Seen without reading the whole tree: most runs of an image that could be written do not write. */
+static bool changes_nothing(const struct image_merge *m, const struct source *upper,
+                            const struct image_merge_spec *spec)
 {
-    return upper->root->n_children == 0 && (base->mode & 07777) == (upper->root->mode & 07777);
+    const struct edit *ed = &m->rewrite.edit;
+    auto_image_reader struct image_reader *r = NULL;
+    struct image_stat st;
+    uint32_t ino;
+    if (upper->root->n_children || image_reader_open(ed->fd, ed->info.fs_offset, &r, NULL) < 0)
+        return false;
+    int rc = image_read_path(r, spec->layer ? "/upper" : "/", false, &ino);
+    if (rc == -ENOENT)
+        return true;
+    return rc == 0 && image_read_stat(r, ino, &st) == 0 &&
+           (st.mode & 07777) == (upper->root->mode & 07777);
 }
 
 /* Ids as this process sees them: it may have entered a user namespace since the image was opened. A
@@ -114,13 +126,15 @@ int image_merge_end(struct image_merge *m, const struct image_merge_spec *spec, 
     struct rewrite *r = &m->rewrite;
     *changed = false;
     auto_source struct source *upper = source_from_dir(spec->upper_fd, NULL, e);
-    if (!upper || rewrite_read(m->path, r, e) < 0)
+    if (!upper)
+        return -1;
+    if (changes_nothing(m, upper, spec))
+        return 0;
+    if (rewrite_read(m->path, r, e) < 0)
         return -1;
     struct source_node *base = find_base(r->tree.source, spec, e);
     if (!base)
         return err_wrap(e, "image '%s'", m->path);
-    if (changes_nothing(upper, base))
-        return 0;
     const struct source_merge_spec merge = { r->tree.source, base, spec };
     struct source_graft *g = source_graft_new(r->tree.source);
     if (source_merge(g, &upper, &merge, e) < 0)
