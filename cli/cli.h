@@ -22,6 +22,7 @@ struct cli {
     bool verbose;
     bool debug;
     bool no_colour; /* --nocolor */
+    bool terminal;  /* stderr is one */
     bool colour;    /* stderr is a terminal and nobody objects */
     struct out *out;
     const char *const *argv; /* all words, argv[0] included */

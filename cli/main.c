@@ -32,7 +32,7 @@ static void apply_flags(struct cli *cli, const struct args *a)
     cli->silent |= args_has(a, "silent");
     cli->quiet |= cli->silent || args_has(a, "quiet");
     const char *no_colour = env_value(cli->environ, "NO_COLOR");
-    cli->colour = isatty(STDERR_FILENO) && !cli->quiet && !args_has(a, "nocolor") &&
+    cli->colour = cli->terminal && !cli->quiet && !args_has(a, "nocolor") &&
                   !(no_colour && *no_colour) && !cli->no_colour;
     cli->no_colour |= args_has(a, "nocolor");
 }
@@ -144,7 +144,9 @@ int main(int argc, char **argv, char **envp)
     hold_standard_fds();
     setvbuf(stdout, NULL, _IOFBF, BUFSIZ); /* results come out when the bar is gone */
     struct out out = { 0 };
-    struct cli cli = { .environ = (const char *const *)envp, .out = &out };
+    struct cli cli = { .environ = (const char *const *)envp,
+                       .out = &out,
+                       .terminal = isatty(STDERR_FILENO) };
     auto_err struct err e = { 0 };
     auto_strv struct strv words = { 0 };
     expand_name(&words, argv);

@@ -192,7 +192,7 @@ void out_init(struct out *out, const struct cli *cli)
     out_fini(out);
     *out = (struct out){ .cli = cli };
     const char *term = env_value(cli->environ, "TERM");
-    if (isatty(STDERR_FILENO) && !cli->quiet && term && !str_eq(term, "dumb"))
+    if (cli->terminal && !cli->quiet && term && !str_eq(term, "dumb"))
         out->bar_shown = shared_flag();
     out->bar = out->bar_shown != NULL;
     struct log_sink log = { .write = write_log, .ctx = out, .max = LOG_INFO };

@@ -120,12 +120,12 @@ static int provide_all(struct newroot *r, const struct runtime_plan *p, struct e
     return plan_has_upper(p) ? 0 : newroot_seal(r, e);
 }
 
-static int perform_bind(struct newroot *r, const struct plan_op *op, struct err *e)
+static int perform_bind(struct newroot *r, const struct plan_op *op, int target, struct err *e)
 {
     auto_close int src = open(op->src, O_PATH | O_CLOEXEC);
     if (src < 0)
         return err_sys(e, "cannot open '%s'", op->src);
-    return mounter_bind(&r->m, src, op->dst, op->attrs, e);
+    return mounter_bind_on(&r->m, src, &(struct mount_target){ op->dst, target }, op->attrs, e);
 }
 
 /* uid 0 may write to the kernel's settings without any capability. */
@@ -134,15 +134,23 @@ static int seal_for_root(struct newroot *r, const struct runtime_plan *p, struct
     return p->uid == 0 && !p->userns && defence("proc-seal") ? devices_seal_proc(&r->m, e) : 0;
 }
 
-static int perform_op(struct newroot *r, const struct runtime_plan *p, const struct plan_op *op,
+struct performing {
+    struct newroot *r;
+    const struct runtime_plan *p;
+    struct stat root;
+};
+
+static int perform_op(const struct performing *x, const struct plan_op *op, int target,
                       struct err *e)
 {
+    struct newroot *r = x->r;
+    const struct runtime_plan *p = x->p;
     struct mount_fs fs = {
         .type = "tmpfs", .source = "hpcc", .options = op->src, .attrs = op->attrs
     };
     switch (op->kind) {
     case PLAN_BIND:
-        if (perform_bind(r, op, e) < 0)
+        if (perform_bind(r, op, target, e) < 0)
             return -1;
         return str_eq(op->dst, "/proc") ? seal_for_root(r, p, e) : 0;
     case PLAN_TMPFS:
@@ -164,56 +172,54 @@ static int perform_op(struct newroot *r, const struct runtime_plan *p, const str
 
 /* A target inside a tmpfs of ours can still be made; with --writable one elsewhere cannot, since it
  * would stay in the image. */
-static bool missing_target(struct newroot *r, const struct runtime_plan *p,
-                           const struct plan_op *op, struct stat *st)
+static int open_target(const struct performing *x, const struct plan_op *op)
 {
-    bool follow = !(op->attrs & MOUNT_LINK) || r->m.old_api;
-    if (fs_stat_at(r->m.root_fd, op->dst, follow, st) == 0)
-        return false;
+    struct newroot *r = x->r;
+    const struct runtime_plan *p = x->p;
+    int how = (op->attrs & MOUNT_LINK) && !r->m.old_api ? O_PATH | O_NOFOLLOW : O_PATH;
+    int fd = fs_open_at(r->m.root_fd, op->dst, how, 0, NULL);
+    if (fd >= 0)
+        return fd;
     bool stays = (p->flags & RUNTIME_WRITABLE) && !below_earlier(p, (size_t)(op - p->ops), op->dst);
     if (stays || !(op->traits & PLAN_MAKE) || (op->traits & PLAN_FILE) ||
         fs_mkdirs_at(r->m.root_fd, op->dst, 0755, NULL) < 0)
-        return true;
-    return fs_stat_at(r->m.root_fd, op->dst, true, st) < 0;
+        return -1;
+    return fs_open_at(r->m.root_fd, op->dst, O_PATH, 0, NULL);
 }
 
-/* A mount over the root would be one that the container's paths pass by. */
-static bool is_root(const struct newroot *r, const struct stat *st)
-{
-    struct stat root;
-    return fstat(r->m.root_fd, &root) == 0 && root.st_dev == st->st_dev &&
-           root.st_ino == st->st_ino;
-}
-
-static int perform_one(struct newroot *r, const struct runtime_plan *p, const struct plan_op *op,
-                       struct err *e)
+static int perform_one(const struct performing *x, const struct plan_op *op, struct err *e)
 {
     struct stat st;
-    if (missing_target(r, p, op, &st)) {
+    auto_close int target = open_target(x, op);
+    if (target < 0 || fstat(target, &st) < 0) {
         err_set(e, ERR_INPUT, "there is no '%s' in the container to mount on", op->dst);
-        if (p->flags & RUNTIME_WRITABLE)
+        if (x->p->flags & RUNTIME_WRITABLE)
             return err_hint(e,
                             "with --writable make it first: 'hpcc exec --writable IMAGE mkdir -p "
                             "%s'",
                             op->dst);
         return err_hint(e, "a bind inside another bind needs its target to exist there");
     }
-    if (is_root(r, &st))
+    /* A mount over the root would be one that the container's paths pass by. */
+    if (st.st_dev == x->root.st_dev && st.st_ino == x->root.st_ino)
         return err_set(e, ERR_INPUT, "cannot mount on '%s' in the container: it leads to '/'",
                        op->dst);
     if (S_ISDIR(st.st_mode) != !(op->traits & PLAN_FILE))
         return err_set(e, ERR_INPUT, "cannot mount on '%s' in the container: it is %sa directory",
                        op->dst, S_ISDIR(st.st_mode) ? "" : "not ");
-    return perform_op(r, p, op, e);
+    return perform_op(x, op, target, e);
 }
 
 static int perform_all(struct newroot *r, const struct runtime_plan *p, struct err *e)
 {
     bool lenient = p->flags & RUNTIME_WRITABLE;
+    struct performing x = { .r = r, .p = p };
+    if (fstat(r->m.root_fd, &x.root) < 0)
+        return err_sys(e, "cannot look at the container's root");
     for (size_t i = 0; i < p->n_ops; i++) {
         const struct plan_op *op = &p->ops[i];
         auto_err struct err why = { 0 };
-        if (perform_one(r, p, op, &why) == 0)
+        if (perform_one(&x, op, &why) == 0)
             continue;
         bool pass = (op->traits & PLAN_OPTIONAL) || (lenient && !(op->traits & PLAN_USER));
         if (!pass) {

@@ -228,22 +228,27 @@ int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e)
     return attach_root(m, &tree, "/", e);
 }
 
-int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs, struct err *e)
+int mounter_bind_on(struct mounter *m, int src_fd, const struct mount_target *target,
+                    unsigned attrs, struct err *e)
 {
-    int how = (attrs & MOUNT_LINK) && !m->old_api ? O_PATH | O_NOFOLLOW : O_PATH;
-    auto_close int dst_fd = fs_open_at(m->root_fd, dst, how, 0, e);
-    if (dst_fd < 0)
-        return -1;
     if (!m->old_api) {
         auto_close int tree = clone_tree(src_fd, attrs);
-        return tree < 0 || attach(tree, dst_fd) < 0 ? refused(e, dst) : 0;
+        return tree < 0 || attach(tree, target->fd) < 0 ? refused(e, target->path) : 0;
     }
-    if (old_bind(src_fd, fd_path(dst_fd).text, attrs) < 0)
-        return refused(e, dst);
-    auto_close int now = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
+    if (old_bind(src_fd, fd_path(target->fd).text, attrs) < 0)
+        return refused(e, target->path);
+    auto_close int now = fs_open_at(m->root_fd, target->path, O_PATH, 0, e);
     if (now < 0)
         return -1;
-    return old_set_attrs(now, attrs) < 0 ? refused(e, dst) : 0;
+    return old_set_attrs(now, attrs) < 0 ? refused(e, target->path) : 0;
+}
+
+int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs, struct err *e)
+{
+    auto_close int dst_fd = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
+    if (dst_fd < 0)
+        return -1;
+    return mounter_bind_on(m, src_fd, &(struct mount_target){ dst, dst_fd }, attrs, e);
 }
 
 int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst, struct err *e)

@@ -17,8 +17,8 @@ enum mount_flag {
     MOUNT_NODEV = 1u << 2,
     MOUNT_NOEXEC = 1u << 3,
     MOUNT_FLAT = 1u << 4, /* bind: without the mounts below the source */
-    MOUNT_LINK = 1u << 5, /* bind: when the target is a link, over the link itself and not over what
-                             it leads to, where the kernel has the new calls */
+    MOUNT_LINK = 1u << 5, /* for who opens the target: a link itself, not what it leads to; only
+                             the new calls can mount on one */
 };
 
 #define MOUNTER_BASE "root" /* the name of base_fd in its directory */
@@ -51,6 +51,14 @@ MUST_CHECK int mounter_restrict(struct mounter *m, const char *path, unsigned at
  * DST exists and is of the same type. Attributes go to every mount below too. */
 MUST_CHECK int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs,
                             struct err *e);
+
+/* The same onto TARGET, which the caller has opened (O_PATH) as PATH inside the new root. */
+struct mount_target {
+    const char *path;
+    int fd;
+};
+MUST_CHECK int mounter_bind_on(struct mounter *m, int src_fd, const struct mount_target *target,
+                               unsigned attrs, struct err *e);
 
 /* Mount a fresh file system onto the directory DST inside the new root. */
 MUST_CHECK int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst,
