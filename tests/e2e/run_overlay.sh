@@ -102,6 +102,25 @@ overlay_image() {
 }
 both overlay_image
 
+# An overlay image is anybody's bytes: its upper directory must not be a way out of it.
+hostile_layer() {
+    mine
+    local access
+    mkdir -p "$work/evil-$who"
+    ln -sfn "$work/root" "$work/evil-$who/upper"
+    make_image "$work/evil-$who" "$work/user/$who/o.img"
+    if [ "$(id -u)" = 0 ]; then chown "$test_user:" o.img; fi
+    for access in '' :ro; do
+        refuse 125 "o.img/upper' as a directory" me "$hpcc" exec -o "o.img$access" i.img true
+    done
+    : > o.img
+    refuse 125 'is empty' me "$hpcc" exec -o o.img i.img true
+    nothing_hidden
+    cd "$work"
+    ok "$who: an overlay image cannot lead out of itself"
+}
+both hostile_layer
+
 # What one wrote the others read: root's kernel marks directories in another way than a user's does.
 exchange() {
     who=user
