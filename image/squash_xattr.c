@@ -21,6 +21,7 @@ struct iter {
     uint32_t left;
     const char *prefix; /* NULL: of a kind that we do not know */
     size_t name_len;    /* of what follows the prefix, in h->name */
+    bool elsewhere;     /* the value: what is here is only its position */
     sqfs_md_cursor value;
     size_t value_len;
 };
@@ -56,11 +57,13 @@ static int pass_value(struct iter *it, sqfs_md_cursor *cur, sqfs_md_cursor *out,
     return sqfs_md_read(&it->h->fs, cur, NULL, *len) == SQFS_OK ? 0 : -EIO;
 }
 
-/* A value that several inodes share lies elsewhere: what is here is its position. */
-static int follow(struct iter *it)
+/* Values that several inodes share lie elsewhere. */
+static int go_to_value(struct iter *it)
 {
     uint64_t ref;
     sqfs_md_cursor cur;
+    if (!it->elsewhere)
+        return 0;
     if (it->value_len != sizeof ref)
         return -EUCLEAN;
     if (sqfs_md_read(&it->h->fs, &it->value, &ref, sizeof ref) != SQFS_OK)
@@ -89,9 +92,8 @@ static int next(struct iter *it)
         return -EIO;
     if (memchr(it->h->name, '\0', it->name_len))
         return -EUCLEAN;
+    it->elsewhere = type & SQUASHFS_XATTR_VALUE_OOL;
     int rc = pass_value(it, &it->cur, &it->value, &it->value_len);
-    if (rc == 0 && (type & SQUASHFS_XATTR_VALUE_OOL))
-        rc = follow(it);
     return rc < 0 ? rc : 1;
 }
 
@@ -123,8 +125,9 @@ ssize_t squash_xattr(const struct image_tree *t, uint64_t node, const char *name
     while (rc >= 0 && (rc = next(&it)) == 1) {
         if (!is_named(&it, name))
             continue;
-        if (len == 0)
-            return (ssize_t)it.value_len;
+        rc = go_to_value(&it);
+        if (rc < 0 || len == 0)
+            return rc < 0 ? rc : (ssize_t)it.value_len;
         if (it.value_len > len)
             return -ERANGE;
         rc = sqfs_md_read(&it.h->fs, &it.value, buf, it.value_len) == SQFS_OK ? 0 : -EIO;
