@@ -111,6 +111,7 @@ need_root() { if [ "$(id -u)" != 0 ]; then skip "needs root"; fi; }
 need_user() {
     if [ "$(id -u)" != 0 ]; then
         test_user=$(id -un)
+        mkdir -p "$work/user"
         return 0
     fi
     if [ -z "$test_user" ]; then test_user="hpcc-test"; fi
