@@ -29,6 +29,13 @@ def number(value, form="{:.2f}"):
     return "–" if value is None else form.format(value)
 
 
+def ratio(results, key, other, form="{:.2f}"):
+    """Of the medians and, in brackets, of the minima."""
+    if results.ratio(key, other) is None:
+        return "–"
+    return f"{form.format(results.ratio(key, other))} ({form.format(results.ratio(key, other, results.least))})"
+
+
 def both(results, key, form):
     """Median and, in brackets, minimum."""
     if results.median(*key) is None:
@@ -44,10 +51,9 @@ def start_tables(results):
             cells = [tool]
             for who in "user", "root":
                 cells.append(both(results, (kind, "ms", who, tool), form))
-                cells.append(number(results.ratio((kind, "ms", who, tool),
-                                                  (kind, "ms", who, START_TOOLS[0]))))
+                cells.append(ratio(results, (kind, "ms", who, tool), (kind, "ms", who, START_TOOLS[0])))
             rows.append(cells)
-        ratios = [f"{who} {number(results.ratio((kind, 'ms', who, IMAGE), (kind, 'ms', who, SQUASHFS)))}"
+        ratios = [f"{who} {ratio(results, (kind, 'ms', who, IMAGE), (kind, 'ms', who, SQUASHFS))}"
                   for who in ("user", "root")]
         yield title, (table(["", "user", "× bwrap", "root", "× bwrap"], rows) +
                       f"\n{IMAGE} ÷ {SQUASHFS}: {', '.join(ratios)}.\n")
@@ -64,7 +70,7 @@ def file_tables(results):
             return "files", heat, work, mount
         rows = [[name] + [both(results, key(work, m), "{:.3f}") for m in MOUNTS] for work, name in WORKS.items()]
         yield f"File work, {heat}, seconds", table(["", *MOUNTS.values()], rows)
-        rows = [[name] + [number(results.ratio(key(work, other), key(work, mine))) for mine, other in pairs]
+        rows = [[name] + [ratio(results, key(work, other), key(work, mine)) for mine, other in pairs]
                 for work, name in WORKS.items()]
         head = [f"{MOUNTS[mine]} ÷ {MOUNTS[other]}" for mine, other in pairs]
         yield f"The same, {heat}, as speed: how many times the other's", table(["", *head], rows)
@@ -75,13 +81,13 @@ def metadata_table(results):
     for delay in results.rows("metadata", "cold"):
         tree, image = ("metadata", "cold", delay, "directory"), ("metadata", "cold", delay, "image")
         rows.append([f"{delay} µs", both(results, tree, "{:.2f}"), both(results, image, "{:.2f}"),
-                     number(results.ratio(tree, image), "{:.1f}")])
+                     ratio(results, tree, image, "{:.1f}")])
     yield ("One Python start, cold, where each metadata operation takes longer, seconds",
            table(["longer by", "from a directory", "from an image", "directory / image"], rows))
 
 
 def conditions(results):
-    text = ["Medians of rounds in turns, minima in brackets; ratios are of medians. Starts and warm work "
+    text = ["Medians of rounds in turns, and of minima what stands in brackets. Starts and warm work "
             "had the processors before all else (nice -20).", ""]
     text += [f"- {name}: {value}" for (group, name), value in results.facts.items() if group == "host"]
     started = {value for (group, _), value in results.facts.items() if group == "podman"}

@@ -38,9 +38,10 @@ class Results:
     def least(self, *key):
         return min(self.values[key]) if key in self.values else None
 
-    def ratio(self, key, other):
-        """Of the medians, or None."""
-        mine, its = self.median(*key), self.median(*other)
+    def ratio(self, key, other, of=None):
+        """Of the medians (or what OF says), or None."""
+        of = of or self.median
+        mine, its = of(*key), of(*other)
         return mine / its if mine is not None and its else None
 
     def rows(self, kind, group):
