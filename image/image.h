@@ -210,7 +210,8 @@ enum image_lock {
     IMAGE_LOCK_REPLACE, /* serialises writers that replace by rename; readers are not disturbed */
 };
 
-/* Non-blocking. ERR_FAILED with EAGAIN names the holder's pid where the kernel tells it. The lock
+/* Does not wait, but for readers half a second: those of a run that has just ended leave with its
+ * mount. ERR_FAILED with EAGAIN names the holder's pid where the kernel tells it. The lock
  * lives as long as the open file description of FD (children included). WRITE and REPLACE need FD
  * open for writing. Where the file system has no locks, WRITE and REPLACE are ERR_FAILED. After
  * taking REPLACE, compare dev and inode with the name again: the image may just have been replaced.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <time.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -10,7 +11,7 @@
 /* Readers and in-place writers meet on byte 0. Writers that replace by rename meet on a byte no
  * image can reach, so they never disturb a reader; in-place writers take it too, since a replacer
  * would copy an image that is half changed. */
-enum { BYTE_CONTENT = 0 };
+enum { BYTE_CONTENT = 0, PATIENCE_TRIES = 50, PATIENCE_NS = 10 * 1000 * 1000 };
 #define BYTE_REPLACE ((off_t)1 << 62)
 
 static int set_lock(int fd, short type, off_t byte)
@@ -136,6 +137,20 @@ static int refused(int fd, const char *path, enum image_lock kind, off_t byte, s
                     "mount option 'flock'; NFS: lockd)");
 }
 
+/* A run that has just ended is still read by its server, or held by its loop device, for the moment
+ * that the kernel takes to end the mount. */
+static int outlast_readers(int fd)
+{
+    for (int tries = 0; tries < PATIENCE_TRIES; tries++) {
+        if (set_lock(fd, F_WRLCK, BYTE_CONTENT) == 0)
+            return 0;
+        if (errno != EAGAIN && errno != EACCES)
+            return -1;
+        nanosleep(&(struct timespec){ .tv_nsec = PATIENCE_NS }, NULL);
+    }
+    return set_lock(fd, F_WRLCK, BYTE_CONTENT);
+}
+
 int image_lock(int fd, const char *path, enum image_lock kind, struct err *e)
 {
     if (kind == IMAGE_LOCK_READ)
@@ -143,7 +158,7 @@ int image_lock(int fd, const char *path, enum image_lock kind, struct err *e)
                                                         : refused(fd, path, kind, BYTE_CONTENT, e);
     if (set_lock(fd, F_WRLCK, BYTE_REPLACE) < 0)
         return refused(fd, path, kind, BYTE_REPLACE, e);
-    if (kind == IMAGE_LOCK_REPLACE || set_lock(fd, F_WRLCK, BYTE_CONTENT) == 0)
+    if (kind == IMAGE_LOCK_REPLACE || outlast_readers(fd) == 0)
         return 0;
     refused(fd, path, kind, BYTE_CONTENT, e);
     if (set_lock(fd, F_UNLCK, BYTE_REPLACE) < 0)

@@ -167,7 +167,7 @@ if [ "$(id -u)" = 0 ]; then
     sleep 0.7
     refuse 125 'w.img' "$hpcc" exec -w w.img true
     wait
-    soon "$hpcc" exec -w w.img true
+    expect 0 '' "$hpcc" exec -w w.img true
     who=user
     refuse 125 'another user' me "$hpcc" exec -w w.img true
     ok "--writable: by the image's owner; by the kernel, one writer and no reader"
