@@ -291,7 +291,7 @@ static int build(struct newroot *r, const struct runtime_plan *p, struct server 
         perform_all(r, p, e) < 0)
         return -1;
     umask(mask);
-    if (p->root != PLAN_ROOT_DIR)
+    if (p->root == PLAN_ROOT_FUSE)
         prefetch_libc(r->m.root_fd);
     return 0;
 }

@@ -14,7 +14,7 @@ enum {
     MAX_FILE = 2 << 20,
 };
 
-/* The kernel's driver and ours both know each entry's inode after this. */
+/* The kernel knows each entry's inode after this. */
 void prefetch_names(int root_fd)
 {
     int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

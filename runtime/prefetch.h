@@ -2,8 +2,9 @@
 #ifndef RUNTIME_PREFETCH_H
 #define RUNTIME_PREFETCH_H
 
-/* What nearly every start needs from a file system that was mounted just now, asked for in one go
- * instead of piece by piece. Nothing depends on it, and an image without it loses nothing. */
+/* What nearly every start needs from our own file server, asked for in one go instead of piece by
+ * piece (the kernel's driver gains nothing by it). Nothing depends on it, and an image without it
+ * loses nothing. */
 
 /* The names in the root, most of which are looked up soon. */
 void prefetch_names(int root_fd);

@@ -50,7 +50,7 @@ int rootfs_mount(struct newroot *r, const struct runtime_plan *p, struct server 
     }
     if (rc < 0)
         return -1;
-    if (p->root != PLAN_ROOT_DIR)
+    if (p->root == PLAN_ROOT_FUSE)
         prefetch_names(r->m.root_fd);
     return p->n_layers || plan_has_upper(p) ? layers_mount(r, p, server->layers, e) : 0;
 }
