@@ -180,6 +180,38 @@ static void correct_pwd(struct strv *env)
         strv_env_set(env, "PWD", cwd);
 }
 
+static bool is_empty(const char *dir)
+{
+    auto_dir DIR *d = opendir(dir);
+    size_t n = 0;
+    for (struct dirent *de; d && n < 3 && (de = readdir(d)); n++)
+        ;
+    return n < 3; /* "." and ".." */
+}
+
+/* Images put this directory, which is for libraries of the host that a run binds, into every
+ * search. While it is empty each program and each library would be looked for there in vain, a
+ * dozen times.
+ */
+static void leave_out_empty_libs(struct strv *env)
+{
+    static const char libs[] = "/.singularity.d/libs";
+    const char *path = strv_env_get(env, "LD_LIBRARY_PATH");
+    auto_strv struct strv dirs = { 0 };
+    auto_strv struct strv kept = { 0 };
+    if (!path || !strstr(path, libs) || !is_empty(libs))
+        return;
+    strv_split(&dirs, path, ":");
+    for (size_t i = 0; i < dirs.n; i++)
+        if (!str_eq(dirs.v[i], libs))
+            strv_add(&kept, dirs.v[i]);
+    auto_free char *rest = strv_join(&kept, ":");
+    if (kept.n)
+        strv_env_set(env, "LD_LIBRARY_PATH", rest);
+    else
+        strv_env_unset(env, "LD_LIBRARY_PATH");
+}
+
 /* The program of ACTION without a shell before it; NULL when one has to look for it. */
 static const char *own_program(enum runtime_action action)
 {
@@ -207,6 +239,7 @@ static bool make_plainly(const struct runtime_plan *p, struct program *out)
     out->env = s.env;
     for (size_t i = 0; i < p->env_after.n; i++)
         set_after(&out->env, p->env_after.v[i]);
+    leave_out_empty_libs(&out->env);
     correct_pwd(&out->env);
     if (own)
         strv_add(&out->argv, own);

@@ -205,6 +205,13 @@ plain_environment() {
             grep -vE '^(SHLVL|_|HPCC_TEST_OFF)=' | sort)
         [ "$own" = "$shell" ] || fail "$who: the environment differs: $(diff <(echo "$own") <(echo "$shell"))"
     done
+    # The directory for the host's libraries is searched only while something is in it.
+    mkdir -p plain/.singularity.d/libs
+    # shellcheck disable=SC2016
+    echo 'LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/libs' > plain/.singularity.d/env/99-base.sh
+    expect 0 '^LD_LIBRARY_PATH=/libs$' me "$hpcc" exec plain env
+    touch plain/.singularity.d/libs/libx.so
+    expect 0 '^LD_LIBRARY_PATH=/libs:/.singularity.d/libs$' me "$hpcc" exec plain env
     expect 0 'what runs me: x' me "$hpcc" exec plain script x
     # shellcheck disable=SC2016
     echo 'export D=$(echo computed)' >> plain/.singularity.d/env/95-more.sh
