@@ -254,6 +254,16 @@ void source_free(struct source *s)
     free(s);
 }
 
+void source_times_copy(const struct source_node *from, struct source_node *to)
+{
+    to->atime = from->atime;
+    to->mtime = from->mtime;
+    to->ctime = from->ctime;
+    to->atime_nsec = from->atime_nsec;
+    to->mtime_nsec = from->mtime_nsec;
+    to->ctime_nsec = from->ctime_nsec;
+}
+
 int source_xattr_set(struct source_node *n, const char *name, const void *value, size_t len,
                      struct err *e)
 {

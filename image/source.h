@@ -101,6 +101,9 @@ struct source_node *source_find(const struct source *s, const struct source_node
  * next of them. */
 void source_remove(struct source *s, struct source_node *n);
 
+/* Give TO the three times of FROM. */
+void source_times_copy(const struct source_node *from, struct source_node *to);
+
 /* Add or replace one xattr; the value is copied. ERR_INPUT: more than SOURCE_XATTR_MAX. */
 MUST_CHECK int source_xattr_set(struct source_node *n, const char *name, const void *value,
                                 size_t len, struct err *e);

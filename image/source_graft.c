@@ -118,12 +118,7 @@ static int take_metadata(const struct source_node *f, struct source_node *n, boo
     n->rdev_major = f->rdev_major;
     n->rdev_minor = f->rdev_minor;
     n->size = f->size;
-    n->atime = f->atime;
-    n->mtime = f->mtime;
-    n->ctime = f->ctime;
-    n->atime_nsec = f->atime_nsec;
-    n->mtime_nsec = f->mtime_nsec;
-    n->ctime_nsec = f->ctime_nsec;
+    source_times_copy(f, n);
     n->target = mem_strdup(f->target);
     for (size_t i = 0; i < f->n_xattrs; i++) {
         const struct source_xattr *x = &f->xattrs[i];

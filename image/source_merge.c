@@ -124,16 +124,6 @@ static int take_xattrs(const struct source_merge_spec *spec, const struct source
     return 0;
 }
 
-static void take_times(const struct source_node *f, struct source_node *n)
-{
-    n->atime = f->atime;
-    n->mtime = f->mtime;
-    n->ctime = f->ctime;
-    n->atime_nsec = f->atime_nsec;
-    n->mtime_nsec = f->mtime_nsec;
-    n->ctime_nsec = f->ctime_nsec;
-}
-
 static int take_metadata(const struct source_merge_spec *spec, const struct source_node *f,
                          struct source_node *n, const struct heirloom *old, struct err *e)
 {
@@ -144,7 +134,7 @@ static int take_metadata(const struct source_merge_spec *spec, const struct sour
     n->rdev_major = f->rdev_major;
     n->rdev_minor = f->rdev_minor;
     n->size = f->size;
-    take_times(f, n);
+    source_times_copy(f, n);
     if (f->target && !n->target)
         n->target = mem_strdup(f->target);
     return take_xattrs(spec, f, n, old, e);
@@ -218,7 +208,7 @@ static void merge_top(const struct source_merge_spec *spec, const struct source_
         n->uid = f->uid;
         n->gid = f->gid;
     }
-    take_times(f, n);
+    source_times_copy(f, n);
 }
 
 int source_merge(struct source_graft *g, struct source **take_upper,

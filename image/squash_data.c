@@ -151,16 +151,22 @@ static int unpack(struct squash *h, const struct piece *p, void *buf)
     return rc;
 }
 
+/* F's inode is INODE. */
+static int open_node(struct squash *h, uint64_t node, struct squash_inode *inode, struct file *f)
+{
+    *f = (struct file){ .h = h, .node = node, .inode = &inode->raw };
+    int rc = squash_inode_get(h, node, inode);
+    return rc < 0 ? rc : open_file(f);
+}
+
 /* As much of LEN as there is; the pieces, which become the caller's. */
 static ssize_t find_data(const struct image_tree *t, uint64_t node, size_t len, uint64_t offset,
                          struct piece **out)
 {
     auto_squash struct squash *h = squash_take(t);
     struct squash_inode inode;
-    struct file f = { .h = h, .node = node, .inode = &inode.raw };
-    int rc = squash_inode_get(h, node, &inode);
-    if (rc == 0)
-        rc = open_file(&f);
+    struct file f;
+    int rc = open_node(h, node, &inode, &f);
     if (rc < 0)
         return rc;
     if (offset >= f.size)
@@ -194,10 +200,8 @@ int64_t squash_seek(const struct image_tree *t, uint64_t node, uint64_t offset, 
 {
     auto_squash struct squash *h = squash_take(t);
     struct squash_inode inode;
-    struct file f = { .h = h, .node = node, .inode = &inode.raw };
-    int rc = squash_inode_get(h, node, &inode);
-    if (rc == 0)
-        rc = open_file(&f);
+    struct file f;
+    int rc = open_node(h, node, &inode, &f);
     if (rc < 0)
         return rc;
     if (offset >= f.size)
