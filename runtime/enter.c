@@ -24,7 +24,6 @@
 #include "runtime/newroot.h"
 #include "runtime/prefetch.h"
 #include "runtime/program.h"
-#include "runtime/rootfs.h"
 #include "runtime/seccomp.h"
 #include "runtime/share.h"
 #include "runtime/userns.h"
@@ -283,11 +282,10 @@ static int drop(const struct runtime_plan *p, struct err *e)
     return seccomp_install(SECCOMP_BASE | (contain ? SECCOMP_CONTAIN : 0), e);
 }
 
-static int build(struct newroot *r, const struct runtime_plan *p, struct server *server,
-                 struct err *e)
+static int build(struct newroot *r, const struct runtime_plan *p, struct rootfs *f, struct err *e)
 {
     mode_t mask = umask(022);
-    if (newroot_open(r, e) < 0 || rootfs_mount(r, p, server, e) < 0 || provide_all(r, p, e) < 0 ||
+    if (newroot_open(r, e) < 0 || rootfs_mount(r, p, f, e) < 0 || provide_all(r, p, e) < 0 ||
         perform_all(r, p, e) < 0)
         return -1;
     umask(mask);
@@ -312,13 +310,13 @@ static int become(const struct runtime_plan *p, int proc_fd, struct err *e)
     return program_exec(&program, e);
 }
 
-int enter_and_exec(const struct runtime_plan *p, int proc_fd, struct server *server, struct err *e)
+int enter_and_exec(const struct runtime_plan *p, int proc_fd, struct rootfs *f, struct err *e)
 {
     cleanup_with(newroot_close) struct newroot r = { .session_fd = -1 };
     r.m.root_fd = r.m.base_fd = -1;
-    if (build(&r, p, server, e) < 0 || mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0)
+    if (build(&r, p, f, e) < 0 || mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0)
         return -1;
-    server_share(server, proc_fd);
+    server_share(&f->server, proc_fd);
     return become(p, proc_fd, e);
 }
 

@@ -3,7 +3,7 @@
 #define RUNTIME_ENTER_H
 
 #include "runtime/plan.h"
-#include "runtime/server.h"
+#include "runtime/rootfs.h"
 
 /* Make the namespaces of the plan for this process, except that of --pid. IN_USERNS: the user
  * namespace is there already and only has to be mapped. */
@@ -16,7 +16,7 @@ MUST_CHECK int enter_shared(const struct runtime_plan *p, int proc_fd, struct er
 
 /* In the namespaces: build the root, enter it, give up what is not needed, become the program.
  * Returns only on failure. */
-MUST_CHECK int enter_and_exec(const struct runtime_plan *p, int proc_fd, struct server *server,
+MUST_CHECK int enter_and_exec(const struct runtime_plan *p, int proc_fd, struct rootfs *f,
                               struct err *e);
 
 #endif

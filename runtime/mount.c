@@ -13,12 +13,17 @@
 #include "base/defence.h"
 #include "runtime/mountinfo.h"
 
+/* mount_setattr is the youngest of the calls: where it is, all are. */
+bool mounter_has_new_calls(void)
+{
+    return mount_setattr(-1, "", 0, NULL, 0) == 0 || (errno != ENOSYS && errno != EPERM);
+}
+
 void mounter_open(struct mounter *m)
 {
     m->root_fd = -1;
     m->base_fd = -1;
-    /* mount_setattr is the youngest of the calls: where it is, all are. */
-    m->old_api = mount_setattr(-1, "", 0, NULL, 0) < 0 && (errno == ENOSYS || errno == EPERM);
+    m->old_api = !mounter_has_new_calls();
 }
 
 void mounter_close(struct mounter *m)
@@ -226,6 +231,17 @@ int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e)
     }
     auto_close int tree = make_fs(fs);
     return attach_root(m, &tree, "/", e);
+}
+
+int mounter_make_fs(const struct mount_fs *fs, struct err *e)
+{
+    int tree = make_fs(fs);
+    return tree < 0 ? refused(e, "/") : tree;
+}
+
+int mounter_root_tree(struct mounter *m, int tree_fd, struct err *e)
+{
+    return attach_root(m, &tree_fd, "/", e);
 }
 
 int mounter_bind_on(struct mounter *m, int src_fd, const struct mount_target *target,

@@ -36,6 +36,9 @@ struct mount_fs {
     unsigned attrs;
 };
 
+/* Linux 5.12 and later, unless a seccomp filter forbids them. */
+bool mounter_has_new_calls(void);
+
 void mounter_open(struct mounter *m);
 void mounter_close(struct mounter *m);
 
@@ -43,6 +46,11 @@ void mounter_close(struct mounter *m);
  * file system. ERR_HOST where the kernel refuses. */
 MUST_CHECK int mounter_root_bind(struct mounter *m, int src_fd, unsigned attrs, struct err *e);
 MUST_CHECK int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e);
+
+/* The same in two steps, for kernels with the new calls: a mount without a place, from any mount
+ * namespace, and the new root made of it. mounter_root_tree takes TREE_FD. */
+MUST_CHECK int mounter_make_fs(const struct mount_fs *fs, struct err *e);
+MUST_CHECK int mounter_root_tree(struct mounter *m, int tree_fd, struct err *e);
 
 /* Set ATTRS on the one mount at PATH inside the new root. */
 MUST_CHECK int mounter_restrict(struct mounter *m, const char *path, unsigned attrs, struct err *e);

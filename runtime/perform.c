@@ -13,7 +13,6 @@
 #include "base/defence.h"
 #include "runtime/enter.h"
 #include "runtime/fds.h"
-#include "runtime/layers.h"
 #include "runtime/share.h"
 #include "runtime/userns.h"
 #include "runtime/wire.h"
@@ -27,7 +26,7 @@
 struct run {
     const struct runtime_plan *p;
     int proc_fd; /* the host's /proc */
-    struct server *server;
+    struct rootfs *rootfs;
 };
 
 /* Become PID 1's waiting part. Signals that were meant for the program go to it. */
@@ -78,7 +77,7 @@ static int be_init(const struct run *run, const sigset_t *old_mask, struct err *
         }
     }
     sigprocmask(SIG_SETMASK, old_mask, NULL);
-    return enter_and_exec(run->p, run->proc_fd, run->server, e);
+    return enter_and_exec(run->p, run->proc_fd, run->rootfs, e);
 }
 
 /* The server ends by itself, with success, when the mount is gone; any other end takes the files
@@ -145,13 +144,13 @@ static int with_pid_namespace(const struct run *run, int *status, struct err *e)
     }
     int clone_error = errno;
     close(report[1]);
-    server_close(run->server);
+    server_close(&run->rootfs->server);
     auto_close int from = report[0];
     if (init < 0)
         return p->userns ? userns_refused(clone_error, e)
                          : err_sys(e, "cannot make a pid namespace");
     int got = wire_receive(from, &from_child, NULL);
-    *status = wait_for(init, &watched, run->server->pid);
+    *status = wait_for(init, &watched, run->rootfs->server.pid);
     if (got == 1)
         return err_move(e, &from_child);
     if (*status < 0) {
@@ -162,11 +161,6 @@ static int with_pid_namespace(const struct run *run, int *status, struct err *e)
     return 0;
 }
 
-static void server_fini(struct server *s)
-{
-    server_close(s);
-}
-
 static int restrict_fds(const struct runtime_plan *p, struct err *e)
 {
     return defence("fds") ? fds_restrict(p->flags & RUNTIME_CONTAIN, &p->keep_fds, e) : 0;
@@ -174,28 +168,22 @@ static int restrict_fds(const struct runtime_plan *p, struct err *e)
 
 int runtime_perform(const struct runtime_plan *p, int *status, struct err *e)
 {
-    cleanup_with(server_fini) struct server server = { .sock_fd = -1, .listen_fd = -1 };
+    cleanup_with(rootfs_close) struct rootfs rootfs = ROOTFS_INIT;
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     sigaction(SIGCHLD, &dfl, NULL); /* ignored, it would make children vanish unseen */
     auto_close int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (proc_fd < 0)
         return err_sys(e, "cannot open '/proc'");
-    if (share_possible(p) && share_find(p, proc_fd, &server.listen_fd) == SHARE_JOINED) {
+    if (share_possible(p) && share_find(p, proc_fd, &rootfs.server.listen_fd) == SHARE_JOINED) {
         if (restrict_fds(p, e) < 0)
             return -1;
         return enter_shared(p, proc_fd, e);
     }
-    if (p->root == PLAN_ROOT_FUSE && server_start(p, &server, e) < 0)
-        return -1;
-    cleanup_with(layers_close) struct layers layers = LAYERS_INIT;
-    if (layers_start(p, &layers, e) < 0)
-        return -1;
-    server.layers = layers.servers;
-    if (restrict_fds(p, e) < 0) /* while the server prepares itself */
+    if (rootfs_start(p, &rootfs, e) < 0 || restrict_fds(p, e) < 0)
         return -1;
     if (p->flags & RUNTIME_PID_NS)
-        return with_pid_namespace(&(struct run){ p, proc_fd, &server }, status, e);
+        return with_pid_namespace(&(struct run){ p, proc_fd, &rootfs }, status, e);
     if (enter_namespaces(p, false, proc_fd, e) < 0)
         return -1;
-    return enter_and_exec(p, proc_fd, &server, e);
+    return enter_and_exec(p, proc_fd, &rootfs, e);
 }

@@ -8,6 +8,9 @@
 #include <stdbool.h>
 
 #include "base/fs.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "base/strv.h"
 
 enum {
     CHUNK = 128 * 1024, /* what the kernel takes at once */
@@ -55,4 +58,26 @@ void prefetch_libc(int root_fd)
     for (size_t i = 0; i < ARRAY_LEN(libraries); i++)
         if (read_ahead(root_fd, libraries[i]))
             return;
+}
+
+static void prefetch_found(int root_fd, const char *path, const char *name)
+{
+    auto_strv struct strv dirs = { 0 };
+    strv_split(&dirs, path ? path : "", ":");
+    for (size_t i = 0; i < dirs.n; i++) {
+        auto_free char *full = path_join(dirs.v[i], name);
+        if (read_ahead(root_fd, full))
+            return;
+    }
+}
+
+void prefetch_program(int root_fd, const struct runtime_plan *p)
+{
+    read_ahead(root_fd, "/etc/ld.so.cache");
+    if (p->action != RUNTIME_EXEC)
+        read_ahead(root_fd, "/bin/sh");
+    else if (strchr(p->argv.v[0], '/'))
+        read_ahead(root_fd, p->argv.v[0]);
+    else
+        prefetch_found(root_fd, strv_env_get(&p->env, "PATH"), p->argv.v[0]);
 }

@@ -2,14 +2,18 @@
 #ifndef RUNTIME_PREFETCH_H
 #define RUNTIME_PREFETCH_H
 
-/* What nearly every start needs from our own file server, asked for in one go instead of piece by
- * piece (the kernel's driver gains nothing by it). Nothing depends on it, and an image without it
- * loses nothing. */
+/* What nearly every start needs from an image, asked for in one go instead of piece by piece.
+ * Nothing depends on it, and an image without it loses nothing. */
+
+#include "runtime/plan.h"
 
 /* The names in the root, most of which are looked up soon. */
 void prefetch_names(int root_fd);
 
 /* The dynamic linker and the C library: they come in while the old root is let go of. */
 void prefetch_libc(int root_fd);
+
+/* The program that P will start, as far as can be told before its environment is known. */
+void prefetch_program(int root_fd, const struct runtime_plan *p);
 
 #endif

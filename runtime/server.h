@@ -16,7 +16,6 @@ struct server {
     int listen_fd; /* where other runs will ask to share it; -1: nowhere. server_start takes it */
     pid_t pid;     /* 0: none was started */
     bool shared;
-    struct server *layers; /* those of the layers, as many as the plan has; lent, NULL: none */
 };
 
 /* Start it for P's image. Returns as soon as it is forked. */

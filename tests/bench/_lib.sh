@@ -46,6 +46,7 @@ make_tree() {
     cp -a /etc/alternatives "$tree/etc/"
     find / -xdev -path /proc -prune -o -type l -lname '/etc/alternatives/*' -print 2> /dev/null |
         grep '^/usr/lib' | tar -C / -cf - -T - 2> /dev/null | tar -C "$tree" -xf -
+    ldconfig -r "$tree"
     chroot "$tree" /usr/bin/python3 -m compileall -q /usr/lib/python3 /usr/lib/python3.11 > /dev/null || true
     mkdir -p "$tree"/{dev,proc,sys,tmp,home,root,run,mnt,media,opt,srv,var/tmp}
     touch "$tree"/etc/{passwd,group,hosts,resolv.conf,localtime}
