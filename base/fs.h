@@ -20,6 +20,11 @@
  */
 MUST_CHECK int fs_open_at(int rootfs_fd, const char *path, int flags, mode_t mode, struct err *e);
 
+/* The same where no component of PATH is a symlink, so that PATH is where the file lies: the
+ * descriptor, or -1 with errno (no message) when one is, or the kernel cannot tell (before 5.6). A
+ * symlink at the end is opened itself with O_PATH | O_NOFOLLOW. */
+MUST_CHECK int fs_open_plain_at(int rootfs_fd, const char *path, int flags);
+
 /* Open the directory that holds PATH (O_PATH) and give PATH's last component, for *at calls that
  * must not follow it. PATH that names the root itself is ERR_INPUT. */
 MUST_CHECK int fs_open_parent_at(int rootfs_fd, const char *path, char **base, struct err *e);

@@ -13,10 +13,20 @@
 
 #include "base/cleanup.h"
 #include "base/defence.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 enum { MAX_LINKS = 40, PROC_MAGIC = 0x9fa0 };
+
+int fs_open_plain_at(int rootfs_fd, const char *path, int flags)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
+    };
+    return (int)syscall(SYS_openat2, rootfs_fd, path, &how, sizeof how);
+}
 
 int fs_walk_open(int rootfs_fd, const char *path, int flags, mode_t mode)
 {

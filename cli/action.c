@@ -90,7 +90,6 @@ struct request {
     struct strv environ; /* the caller's, less what the configuration drops */
     struct config config;
     char *home;
-    char *squashfs_server;
 };
 
 static void request_fini(struct request *r)
@@ -108,7 +107,6 @@ static void request_fini(struct request *r)
     strv_free(&r->environ);
     config_fini(&r->config);
     free(r->home);
-    free(r->squashfs_server);
 }
 
 static struct runtime_bind *new_bind(struct request *r)
@@ -286,8 +284,7 @@ static int collect(struct request *r, const struct cli *cli, const struct args *
     struct runtime_spec *s = &r->spec;
     const char *network = args_value(a, "network");
     const char *home = args_value(a, "home");
-    r->squashfs_server = cli_find_program("hpcc-squashfs");
-    s->squashfs_server = r->squashfs_server;
+    s->squashfs_server = cli_squashfs_server;
     s->image_path = a->rest[0];
     s->argv = a->rest + 1;
     s->pwd = args_value(a, "pwd");

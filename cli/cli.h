@@ -81,8 +81,8 @@ extern const struct opt cli_global_opts[];
 /* Replace this process by hpcc-full with ARGV; returns only on failure (ERR_HOST). */
 int cli_exec_full(struct cli *cli, const char *const *argv, struct err *e);
 
-/* Path of another program of this hpcc, where it is built and installed; NULL: it is not. */
-MUST_CHECK char *cli_find_program(const char *name);
+/* Path of hpcc-squashfs, where it is built and installed; NULL: it is not. */
+MUST_CHECK char *cli_squashfs_server(void);
 
 /* Texts of `hpcc help`, `hpcc CMD --help` and `hpcc completion bash`. Callers free. */
 MUST_CHECK char *usage_overview(const struct command_entry *table);

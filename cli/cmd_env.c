@@ -75,7 +75,6 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     auto_runtime_plan struct runtime_plan *plan = NULL;
     args_values(args, "env", &set);
     const char *const argv[] = { "true", NULL };
-    auto_free char *squashfs_server = cli_find_program("hpcc-squashfs");
     struct runtime_spec spec = {
         .action = RUNTIME_EXEC,
         .image_path = args->rest[0],
@@ -83,7 +82,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         .envp = cli->environ,
         .env_set = (const char *const *)set.v,
         .flags = args_has(args, "cleanenv") ? RUNTIME_CLEANENV : 0,
-        .squashfs_server = squashfs_server,
+        .squashfs_server = cli_squashfs_server,
     };
     if (runtime_plan_make(&spec, &plan, e) < 0)
         return -1;

@@ -25,13 +25,13 @@ static int own_dir(char **dir, struct err *e)
 
 static const char *const places[] = { "", "../" HPCC_LIBEXEC_NAME "/hpcc/" };
 
-char *cli_find_program(const char *name)
+char *cli_squashfs_server(void)
 {
     auto_free char *dir = NULL;
     if (own_dir(&dir, NULL) < 0)
         return NULL;
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        auto_free char *path = mem_printf("%s/%s%s", dir, places[i], name);
+        auto_free char *path = mem_printf("%s/%shpcc-squashfs", dir, places[i]);
         if (access(path, X_OK) == 0)
             return steal_ptr(path);
     }

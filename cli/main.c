@@ -142,7 +142,8 @@ int main(int argc, char **argv, char **envp)
 {
     (void)argc;
     hold_standard_fds();
-    setvbuf(stdout, NULL, _IOFBF, BUFSIZ); /* results come out when the bar is gone */
+    static char buffer[BUFSIZ];
+    setvbuf(stdout, buffer, _IOFBF, sizeof buffer); /* results come out when the bar is gone */
     struct out out = { 0 };
     struct cli cli = { .environ = (const char *const *)envp,
                        .out = &out,

@@ -87,62 +87,70 @@ static void add_thread(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* A look at every eighth request is soon enough, and costs a start next to nothing. */
+/* A look at every sixteenth request is soon enough, and costs a start next to nothing. */
 static bool others_wait(struct pool *p)
 {
     struct pollfd one = { .fd = p->fd, .events = POLLIN };
     const struct timespec now = { 0 };
-    return atomic_fetch_add(&p->n_alone, 1) % 8 == 0 && ppoll(&one, 1, &now, NULL) == 1;
+    return atomic_fetch_add(&p->n_alone, 1) % 16 == 15 && ppoll(&one, 1, &now, NULL) == 1;
 }
 
-static void *work(void *arg)
+static void answer_all(struct pool *p, const struct buffers *b)
 {
-    struct pool *p = arg;
-    __attribute__((cleanup(buffers_fini))) struct buffers b = {
-        .in = mem_alloc(SERVE_IN_BYTES),
-        .out = mem_alloc(SERVE_OUT_BYTES),
-    };
     for (;;) {
         atomic_fetch_add(&p->n_idle, 1);
-        ssize_t n = receive(p->fd, b.in);
+        ssize_t n = receive(p->fd, b->in);
         unsigned idle = atomic_fetch_sub(&p->n_idle, 1);
         if (n < 0)
             atomic_store(&p->failed, (int)-n);
         if (n <= 0)
-            return NULL;
+            return;
         if (idle == 1 && atomic_load(&p->n_threads) < p->max && others_wait(p))
             add_thread(p);
         struct serve_request q;
-        if (serve_request_parse(b.in, (size_t)n, &q) < 0)
+        if (serve_request_parse(b->in, (size_t)n, &q) < 0)
             continue;
-        struct serve_reply out = { .data = b.out + sizeof(struct fuse_out_header),
+        struct serve_reply out = { .data = b->out + sizeof(struct fuse_out_header),
                                    .cap = SERVE_OUT_BYTES - sizeof(struct fuse_out_header) };
         int rc = serve_answer(&p->state, &q, &out);
         if (rc != SERVE_NO_REPLY)
-            send_reply(p->fd, &q, b.out, rc, out.len);
+            send_reply(p->fd, &q, b->out, rc, out.len);
     }
 }
 
-/* Returns 1 when the mount is gone before it began. */
-static int greet(int fd, struct err *e)
+static struct buffers make_buffers(void)
 {
-    auto_free uint8_t *in = mem_alloc(SERVE_IN_BYTES);
-    uint8_t buf[sizeof(struct fuse_out_header) + sizeof(struct fuse_init_out)];
+    return (struct buffers){
+        .in = mem_alloc(SERVE_IN_BYTES),
+        .out = mem_alloc(SERVE_OUT_BYTES),
+    };
+}
+
+static void *work(void *arg)
+{
+    cleanup_with(buffers_fini) struct buffers b = make_buffers();
+    answer_all(arg, &b);
+    return NULL;
+}
+
+/* Returns 1 when the mount is gone before it began. */
+static int greet(int fd, const struct buffers *b, struct err *e)
+{
     for (;;) {
         struct serve_request q;
-        ssize_t n = receive(fd, in);
+        ssize_t n = receive(fd, b->in);
         if (n == 0)
             return 1;
         if (n < 0) {
             errno = (int)-n;
             return err_sys(e, "cannot read from the FUSE device");
         }
-        if (serve_request_parse(in, (size_t)n, &q) < 0 || q.head.opcode != FUSE_INIT)
+        if (serve_request_parse(b->in, (size_t)n, &q) < 0 || q.head.opcode != FUSE_INIT)
             return err_set(e, ERR_HOST, "the FUSE device does not begin with INIT");
-        struct serve_reply out = { .data = buf + sizeof(struct fuse_out_header),
+        struct serve_reply out = { .data = b->out + sizeof(struct fuse_out_header),
                                    .cap = sizeof(struct fuse_init_out) };
         int rc = serve_answer_init(&q, &out);
-        send_reply(fd, &q, buf, rc == -EPROTO ? rc : 0, out.len);
+        send_reply(fd, &q, b->out, rc == -EPROTO ? rc : 0, out.len);
         if (rc == -EPROTO)
             return err_set(e, ERR_HOST, "the kernel's FUSE is too old (before 7.%d, Linux 4.16)",
                            SERVE_MIN_MINOR);
@@ -183,7 +191,8 @@ int image_serve(const struct image_serve_spec *spec, struct err *e)
 {
     ask_for_short_turns();
     mallopt(M_ARENA_MAX, 1); /* one arena of address space, not one for each thread */
-    int rc = greet(spec->fuse_fd, e);
+    cleanup_with(buffers_fini) struct buffers b = make_buffers();
+    int rc = greet(spec->fuse_fd, &b, e);
     if (rc != 0)
         return rc < 0 ? -1 : 0;
 
@@ -194,7 +203,7 @@ int image_serve(const struct image_serve_spec *spec, struct err *e)
     pthread_mutex_init(&p.lock, NULL);
     pthread_attr_init(&p.attr);
     pthread_attr_setstacksize(&p.attr, STACK_BYTES);
-    work(&p);
+    answer_all(&p, &b);
 
     pthread_mutex_lock(&p.lock); /* a thread that is being made counts */
     unsigned n = p.n_started;

@@ -221,8 +221,8 @@ static int keep_only(const struct image_confine_spec *spec, struct err *e)
 
 static int limit(int what, rlim_t value, struct err *e)
 {
-    struct rlimit l;
-    if (getrlimit(what, &l) < 0)
+    struct rlimit l = { .rlim_max = 0 };
+    if (value && getrlimit(what, &l) < 0)
         return err_sys(e, "cannot read a resource limit");
     if (l.rlim_max > value)
         l.rlim_max = value;
@@ -236,7 +236,7 @@ int image_serve_confine(const struct image_confine_spec *spec, struct err *e)
 {
     if (setsid() < 0 && getsid(0) != getpid())
         return err_sys(e, "cannot give the file server its own session");
-    if (prctl(PR_SET_PDEATHSIG, 0) < 0 || (defence("dumpable") && prctl(PR_SET_DUMPABLE, 0) < 0) ||
+    if ((defence("dumpable") && prctl(PR_SET_DUMPABLE, 0) < 0) ||
         prctl(PR_SET_NAME, "hpcc-serve") < 0)
         return err_sys(e, "cannot prepare the file server's process");
     if (keep_only(spec, e) < 0 || chdir("/") < 0)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/fds.h"
 
 /* The third field of passwd's and group's lines is the id. */
 static bool has_id(const char *line, const char *end, const char *number)
@@ -57,7 +58,7 @@ static int complete(struct newroot *r, const char *path, const struct plan_op *o
                     const struct str *text, struct err *e)
 {
     const char *name = strrchr(path, '/') + 1;
-    auto_close int fd = newroot_file(r, name, text, e);
+    auto_spent int fd = newroot_file(r, name, text, e);
     if (fd < 0)
         return -1;
     return mounter_bind(&r->m, fd, path, op->attrs | MOUNT_FLAT, e);

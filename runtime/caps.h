@@ -20,8 +20,8 @@ extern const uint64_t caps_for_root;
  * reading back. */
 MUST_CHECK int caps_bound(uint64_t keep, struct err *e);
 
-/* Give all up for good: every set empty, uid 0 without its magic (securebits locked), no new
- * privileges. Verified by reading back. */
+/* Give all up: every set empty, uid 0 without its magic (securebits locked). Verified by reading
+ * back. For good once the caller has set no_new_privs. */
 MUST_CHECK int caps_drop_all(struct err *e);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/fds.h"
 
 /* Masks and binds come from the host's devices and are checked by number: a /dev/null that is
  * something else must not become a door (CVE-2025-31133). */
@@ -30,7 +31,7 @@ static int touch(struct mounter *m, const char *path, struct err *e)
 static int bind_device(struct mounter *m, const char *name, dev_t want, struct err *e)
 {
     auto_free char *path = mem_printf("/dev/%s", name);
-    auto_close int src = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    auto_spent int src = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
     if (src < 0 || fstat(src, &st) < 0)
         return err_sys(e, "cannot use the host's '%s'", path);
@@ -94,7 +95,7 @@ int devices_make(struct mounter *m, struct err *e)
 /* Make what is there below /proc read-only, without covering it. */
 static int seal(struct mounter *m, const char *path, struct err *e)
 {
-    auto_close int fd = fs_open_at(m->root_fd, path, O_PATH, 0, NULL);
+    auto_spent int fd = fs_open_at(m->root_fd, path, O_PATH, 0, NULL);
     if (fd < 0)
         return 0; /* this kernel has no such file */
     return mounter_bind(m, fd, path, MOUNT_RO | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC, e);
@@ -103,7 +104,7 @@ static int seal(struct mounter *m, const char *path, struct err *e)
 static int cover(struct mounter *m, const char *path, struct err *e)
 {
     struct stat st;
-    auto_close int null_fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    auto_spent int null_fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (null_fd < 0 || fstat(null_fd, &st) < 0 || st.st_rdev != makedev(MEM_MAJOR, 3))
         return err_set(e, ERR_HOST, "the host's '/dev/null' is not the device it should be");
     if (fs_stat_at(m->root_fd, path, false, &st) < 0)

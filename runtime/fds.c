@@ -77,7 +77,7 @@ int fds_restrict(bool contain, const struct strv *keep, struct err *e)
         if (str_parse_u64(de->d_name, INT_MAX, &n) < 0)
             continue;
         int fd = (int)n;
-        int flags = fcntl(fd, F_GETFD);
+        int flags = fd <= 2 ? 0 : fcntl(fd, F_GETFD);
         if (flags < 0 || (flags & FD_CLOEXEC) || strv_has(keep, de->d_name))
             continue;
         bool pass = may_pass(fd) && (fd <= 2 || !contain);
@@ -85,4 +85,46 @@ int fds_restrict(bool contain, const struct strv *keep, struct err *e)
             return -1;
     }
     return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return x - y;
+}
+
+static struct {
+    int fd[64];
+    size_t n;
+} spent;
+
+void fds_spend(int fd)
+{
+    if (spent.n == ARRAY_LEN(spent.fd))
+        fds_close_spent();
+    if (fd >= 0)
+        spent.fd[spent.n++] = fd;
+}
+
+void fds_cleanup(const int *fd)
+{
+    fds_spend(*fd);
+}
+
+void fds_close_spent(void)
+{
+    int saved = errno;
+    qsort(spent.fd, spent.n, sizeof spent.fd[0], compare);
+    for (size_t i = 0, end; i < spent.n; i = end) {
+        for (end = i + 1; end < spent.n && spent.fd[end] == spent.fd[end - 1] + 1; end++)
+            ;
+        if (close_range((unsigned)spent.fd[i], (unsigned)spent.fd[end - 1], 0) == 0)
+            continue;
+        for (size_t k = i; k < end; k++)
+            close(spent.fd[k]);
+    }
+    spent.n = 0;
+    errno = saved;
 }

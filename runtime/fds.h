@@ -14,4 +14,11 @@
  * numbers). A directory or device that is no terminal on 0, 1 or 2 is replaced by /dev/null. */
 MUST_CHECK int fds_restrict(bool contain, const struct strv *keep, struct err *e);
 
+/* FD (-1: none) is done with; it is closed with others, neighbours in one go, when they have become
+ * many or fds_close_spent asks for it. For descriptors that are close-on-exec, by one thread. */
+void fds_spend(int fd);
+void fds_close_spent(void);
+#define auto_spent cleanup_with(fds_cleanup)
+void fds_cleanup(const int *fd);
+
 #endif

@@ -11,7 +11,12 @@
 #include "base/str.h"
 #include "base/strv.h"
 #include "base/defence.h"
+#include "runtime/fds.h"
 #include "runtime/mountinfo.h"
+
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467 /* the same on all architectures of ours */
+#endif
 
 /* mount_setattr is the youngest of the calls: where it is, all are. */
 bool mounter_has_new_calls(void)
@@ -67,14 +72,24 @@ static unsigned long old_flags(unsigned attrs)
 
 /* ── new kernels: build the mount detached, then attach it ── */
 
-static int clone_tree(int src_fd, unsigned attrs)
+/* A host path, or where PATH is "" the descriptor FD. */
+struct source {
+    int fd;
+    const char *path;
+};
+
+static int clone_tree(const struct source *src, unsigned attrs)
 {
     unsigned recursive = attrs & MOUNT_FLAT ? 0 : AT_RECURSIVE;
-    auto_close int tree =
-        open_tree(src_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
+    unsigned how = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
+    struct mount_attr set = { .attr_set = new_attrs(attrs) };
+    /* both in one call since Linux 6.15 */
+    int both = (int)syscall(SYS_open_tree_attr, src->fd, src->path, how, &set, sizeof set);
+    if (both >= 0 || (errno != ENOSYS && errno != EPERM))
+        return both;
+    auto_close int tree = open_tree(src->fd, src->path, how);
     if (tree < 0)
         return -1;
-    struct mount_attr set = { .attr_set = new_attrs(attrs) };
     if (set.attr_set && mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &set, sizeof set) < 0)
         return -1;
     return steal_fd(&tree);
@@ -127,7 +142,7 @@ static int attach_root(struct mounter *m, int *tree, const char *what, struct er
     return 0;
 }
 
-/* ── old kernels: mount(2) by /proc/self/fd ── */
+/* ── mount(2) by /proc/self/fd: old kernels ── */
 
 struct fd_path {
     char text[32];
@@ -140,10 +155,11 @@ static struct fd_path fd_path(int fd)
     return p;
 }
 
-static int old_bind(int src_fd, const char *dst, unsigned attrs)
+static int old_bind(const struct source *src, const char *dst, unsigned attrs)
 {
-    struct fd_path src = fd_path(src_fd);
-    return mount(src.text, dst, NULL, MS_BIND | (attrs & MOUNT_FLAT ? 0 : MS_REC), NULL);
+    struct fd_path fd = fd_path(src->fd);
+    return mount(*src->path ? src->path : fd.text, dst, NULL,
+                 MS_BIND | (attrs & MOUNT_FLAT ? 0 : MS_REC), NULL);
 }
 
 static int old_fs(const struct mount_fs *fs, const char *dst)
@@ -198,12 +214,9 @@ static struct fd_path old_base(const struct mounter *m)
 static int old_root(struct mounter *m, unsigned attrs, const char *what, struct err *e)
 {
     cleanup_fd(&m->root_fd);
-    if (m->base_fd >= 0) {
-        auto_close int parent = openat(m->base_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        m->root_fd = openat(parent, MOUNTER_BASE, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    } else {
-        m->root_fd = open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    }
+    m->root_fd = m->base_fd >= 0
+                     ? openat(m->base_fd, "../" MOUNTER_BASE, O_PATH | O_DIRECTORY | O_CLOEXEC)
+                     : open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (m->root_fd < 0 || old_set_attrs(m->root_fd, attrs) < 0)
         return refused(e, what);
     return 0;
@@ -213,24 +226,22 @@ static int old_root(struct mounter *m, unsigned attrs, const char *what, struct 
 
 int mounter_root_bind(struct mounter *m, int src_fd, unsigned attrs, struct err *e)
 {
+    const struct source src = { src_fd, "" };
     if (m->old_api) {
-        if (old_bind(src_fd, old_base(m).text, attrs) < 0)
+        if (old_bind(&src, old_base(m).text, attrs) < 0)
             return refused(e, "/");
         return old_root(m, attrs, "/", e);
     }
-    auto_close int tree = clone_tree(src_fd, attrs);
+    auto_close int tree = clone_tree(&src, attrs);
     return attach_root(m, &tree, "/", e);
 }
 
+/* Always by mount(2): the new calls want one for each option. */
 int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e)
 {
-    if (m->old_api) {
-        if (old_fs(fs, old_base(m).text) < 0)
-            return refused(e, "/");
-        return old_root(m, 0, "/", e);
-    }
-    auto_close int tree = make_fs(fs);
-    return attach_root(m, &tree, "/", e);
+    if (old_fs(fs, old_base(m).text) < 0)
+        return refused(e, "/");
+    return old_root(m, 0, "/", e);
 }
 
 int mounter_make_fs(const struct mount_fs *fs, struct err *e)
@@ -244,14 +255,14 @@ int mounter_root_tree(struct mounter *m, int tree_fd, struct err *e)
     return attach_root(m, &tree_fd, "/", e);
 }
 
-int mounter_bind_on(struct mounter *m, int src_fd, const struct mount_target *target,
-                    unsigned attrs, struct err *e)
+static int bind_on(struct mounter *m, const struct source *src, const struct mount_target *target,
+                   unsigned attrs, struct err *e)
 {
     if (!m->old_api) {
-        auto_close int tree = clone_tree(src_fd, attrs);
+        auto_spent int tree = clone_tree(src, attrs);
         return tree < 0 || attach(tree, target->fd) < 0 ? refused(e, target->path) : 0;
     }
-    if (old_bind(src_fd, fd_path(target->fd).text, attrs) < 0)
+    if (old_bind(src, fd_path(target->fd).text, attrs) < 0)
         return refused(e, target->path);
     auto_close int now = fs_open_at(m->root_fd, target->path, O_PATH, 0, e);
     if (now < 0)
@@ -259,28 +270,35 @@ int mounter_bind_on(struct mounter *m, int src_fd, const struct mount_target *ta
     return old_set_attrs(now, attrs) < 0 ? refused(e, target->path) : 0;
 }
 
+int mounter_bind_on(struct mounter *m, const char *path, const struct mount_target *target,
+                    unsigned attrs, struct err *e)
+{
+    return bind_on(m, &(struct source){ AT_FDCWD, path }, target, attrs, e);
+}
+
 int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs, struct err *e)
 {
-    auto_close int dst_fd = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
+    auto_spent int dst_fd = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
     if (dst_fd < 0)
         return -1;
-    return mounter_bind_on(m, src_fd, &(struct mount_target){ dst, dst_fd }, attrs, e);
+    return bind_on(m, &(struct source){ src_fd, "" }, &(struct mount_target){ dst, dst_fd }, attrs,
+                   e);
 }
 
 int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst, struct err *e)
 {
-    auto_close int dst_fd = fs_open_at(m->root_fd, dst, O_PATH | O_DIRECTORY, 0, e);
+    auto_spent int dst_fd = fs_open_at(m->root_fd, dst, O_PATH | O_DIRECTORY, 0, e);
     if (dst_fd < 0)
         return -1;
     if (m->old_api)
         return old_fs(fs, fd_path(dst_fd).text) < 0 ? refused(e, dst) : 0;
-    auto_close int tree = make_fs(fs);
+    auto_spent int tree = make_fs(fs);
     return tree < 0 || attach(tree, dst_fd) < 0 ? refused(e, dst) : 0;
 }
 
 int mounter_restrict(struct mounter *m, const char *path, unsigned attrs, struct err *e)
 {
-    auto_close int fd = fs_open_at(m->root_fd, path, O_PATH, 0, e);
+    auto_spent int fd = fs_open_at(m->root_fd, path, O_PATH, 0, e);
     if (fd < 0)
         return -1;
     if (m->old_api) {

@@ -60,13 +60,14 @@ MUST_CHECK int mounter_restrict(struct mounter *m, const char *path, unsigned at
 MUST_CHECK int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs,
                             struct err *e);
 
-/* The same onto TARGET, which the caller has opened (O_PATH) as PATH inside the new root. */
+/* The same with the host's PATH as the source, onto TARGET, which the caller has opened (O_PATH) as
+ * PATH inside the new root. */
 struct mount_target {
     const char *path;
     int fd;
 };
-MUST_CHECK int mounter_bind_on(struct mounter *m, int src_fd, const struct mount_target *target,
-                               unsigned attrs, struct err *e);
+MUST_CHECK int mounter_bind_on(struct mounter *m, const char *path,
+                               const struct mount_target *target, unsigned attrs, struct err *e);
 
 /* Mount a fresh file system onto the directory DST inside the new root. */
 MUST_CHECK int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst,

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "runtime/fds.h"
 
 enum {
     MAX_LINKS = 40,
@@ -139,8 +140,8 @@ struct cover {
 
 static void cover_fini(struct cover *c)
 {
-    cleanup_fd(&c->old_fd);
-    cleanup_fd(&c->new_fd);
+    fds_spend(c->old_fd);
+    fds_spend(c->new_fd);
     strv_free(&c->binds);
 }
 
@@ -275,8 +276,7 @@ int newroot_file(struct newroot *r, const char *name, const struct str *data, st
 {
     auto_close int fd =
         openat(r->session_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0 || fs_write_full(fd, data->data, data->len) < 0 || fchmod(fd, 0644) < 0)
+    if (fd < 0 || fs_write_full(fd, data->data, data->len) < 0)
         return err_sys(e, "cannot write '%s'", name);
-    int path_fd = openat(r->session_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    return path_fd < 0 ? err_sys(e, "cannot open '%s'", name) : path_fd;
+    return steal_fd(&fd);
 }

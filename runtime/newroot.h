@@ -30,7 +30,7 @@ MUST_CHECK int newroot_provide(struct newroot *r, const char *path, bool file, s
 /* What was made by newroot_provide becomes read-only. */
 MUST_CHECK int newroot_seal(struct newroot *r, struct err *e);
 
-/* A file of the session with this content, opened O_PATH for mounter_bind. */
+/* A file of the session with this content, mode 0644 within the umask, opened for mounter_bind. */
 MUST_CHECK int newroot_file(struct newroot *r, const char *name, const struct str *data,
                             struct err *e);
 

@@ -5,6 +5,8 @@
 /* A run as data: what will be mounted, set and executed, in order. plan.c makes it from a spec and
  * a description of the host and touches nothing; enter.c performs it. */
 
+#include <sys/stat.h>
+
 #include "runtime/mount.h"
 #include "runtime/runtime.h"
 
@@ -86,6 +88,7 @@ struct runtime_plan {
     unsigned flags; /* enum runtime_flag */
     char *image_path;
     int image_fd;
+    struct stat image_stat; /* of image_fd, when the plan was made */
     struct image_info image;
     enum plan_root root;
     bool drop_to_owner; /* the FUSE server of root runs as the image's owner */
@@ -118,8 +121,16 @@ struct runtime_plan {
     char *shell_inside;    /* --shell */
     char *app;             /* --app */
     struct strv keep_fds;
+    struct plan_seen { /* what lies on the host where planning looked */
+        char *path;
+        struct stat st; /* st_mode 0: nothing that we can see */
+    } *seen;
+    size_t n_seen;
     char *job; /* the scheduler's names of the job step; "" outside of one */
 };
+
+/* What planning saw at the host path PATH; NULL: nothing, or it did not look. */
+const struct stat *plan_seen(const struct runtime_plan *p, const char *path);
 
 /* Whether writes to the root go to an overlay's upper directory. */
 static inline bool plan_has_upper(const struct runtime_plan *p)

@@ -18,13 +18,34 @@
 
 /* The impure part of planning: look at the caller, the host and the image. */
 
+static const struct plan_seen *find_seen(const struct runtime_plan *p, const char *path)
+{
+    for (size_t i = 0; i < p->n_seen; i++)
+        if (str_eq(p->seen[i].path, path))
+            return &p->seen[i];
+    return NULL;
+}
+
+const struct stat *plan_seen(const struct runtime_plan *p, const char *path)
+{
+    const struct plan_seen *seen = find_seen(p, path);
+    return seen && seen->st.st_mode ? &seen->st : NULL;
+}
+
+/* Each path once: planning asks again and again. */
 static int look_at_host(void *ctx, const char *path)
 {
-    (void)ctx;
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return 0;
-    return S_ISDIR(st.st_mode) ? 'd' : 'f';
+    struct runtime_plan *p = ctx;
+    const struct plan_seen *seen = find_seen(p, path);
+    if (!seen) {
+        p->seen = mem_resize(p->seen, p->n_seen + 1, sizeof *p->seen);
+        struct plan_seen *now = &p->seen[p->n_seen++];
+        *now = (struct plan_seen){ .path = mem_strdup(path) };
+        if (stat(path, &now->st) < 0)
+            now->st.st_mode = 0;
+        seen = now;
+    }
+    return !seen->st.st_mode ? 0 : S_ISDIR(seen->st.st_mode) ? 'd' : 'f';
 }
 
 const char *plan_env_of(const char *const *envp, const char *name)
@@ -41,8 +62,10 @@ static char *current_dir(void)
 {
     auto_free char *cwd = getcwd(NULL, 0);
     struct stat here, there;
-    if (!cwd || cwd[0] != '/' || stat(".", &here) < 0 || stat(cwd, &there) < 0 ||
-        here.st_ino != there.st_ino || here.st_dev != there.st_dev || access(cwd, X_OK) < 0)
+    if (!cwd || cwd[0] != '/' || stat(".", &here) < 0)
+        return NULL;
+    auto_free char *inside = path_join(cwd, "."); /* looking there takes the right to enter */
+    if (stat(inside, &there) < 0 || here.st_ino != there.st_ino || here.st_dev != there.st_dev)
         return NULL;
     return steal_ptr(cwd);
 }
@@ -82,12 +105,25 @@ static void split_fields(struct strv *out, const char *line)
     }
 }
 
+static bool ends_line(const struct str *text)
+{
+    return text->len && text->data[text->len - 1] == '\n';
+}
+
+/* Reads no further than to the line. */
 static void find_local(const char *file, unsigned id, size_t n_fields, struct strv *out)
 {
+    char buf[16384];
+    ssize_t got = 1;
     auto_str struct str text = { 0 };
-    if (fs_read_file(file, ACCOUNTS_MAX, &text, NULL) < 0)
-        return;
-    auto_free char *line = accounts_line(str_text(&text), id);
+    auto_free char *line = NULL;
+    auto_close int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    while (fd >= 0 && !line && got > 0 && text.len < ACCOUNTS_MAX) {
+        got = read(fd, buf, sizeof buf);
+        str_add_n(&text, buf, got > 0 ? (size_t)got : 0);
+        if (got == 0 || ends_line(&text))
+            line = accounts_line(str_text(&text), id);
+    }
     if (line)
         split_fields(out, line);
     if (out->n != n_fields)
@@ -113,14 +149,14 @@ static void find_account(uid_t uid, gid_t gid, struct account *out)
 static int make_for_host(struct runtime_plan *p, const struct runtime_spec *spec, struct err *e)
 {
     auto_free char *cwd = current_dir();
-    uid_t uid = geteuid();
+    uid_t uid = p->uid;
     cleanup_with(account_fini) struct account account = { 0 };
-    find_account(uid, getegid(), &account);
+    find_account(uid, p->gid, &account);
     char *const *pw = account.passwd.v;
     auto_free char *made_up = mem_printf("u%u", uid);
     struct plan_host host = {
         .uid = uid,
-        .gid = getegid(),
+        .gid = p->gid,
         .user = pw ? pw[0] : made_up,
         .home = pw ? pw[5] : home_without_passwd(spec->envp, uid),
         .shell = pw && *pw[6] ? pw[6] : NULL,
@@ -128,6 +164,7 @@ static int make_for_host(struct runtime_plan *p, const struct runtime_spec *spec
         .group = account.group.n ? account.group.v[0] : NULL,
         .cwd = cwd,
         .look = look_at_host,
+        .ctx = p,
     };
     return plan_build(p, spec, &host, e);
 }
@@ -180,14 +217,14 @@ static int choose_writer(struct runtime_plan *p, struct err *e)
     return 0;
 }
 
-static int choose_root(struct runtime_plan *p, struct err *e)
+static int choose_root(struct runtime_plan *p, const struct runtime_spec *spec, struct err *e)
 {
-    struct stat st;
-    if (fstat(p->image_fd, &st) < 0)
+    if (fstat(p->image_fd, &p->image_stat) < 0)
         return err_sys(e, "cannot look at image '%s'", p->image_path);
-    p->owner_uid = st.st_uid;
-    p->owner_gid = st.st_gid;
-    bool by_kernel = geteuid() == 0 && !p->userns && plan_only_root_writes(p->image_fd, &st);
+    p->owner_uid = p->image_stat.st_uid;
+    p->owner_gid = p->image_stat.st_gid;
+    bool by_kernel =
+        p->uid == 0 && !p->userns && plan_only_root_writes(p->image_fd, &p->image_stat);
     switch (p->image.kind) {
     case IMAGE_DIR:
         p->root = PLAN_ROOT_DIR;
@@ -196,12 +233,27 @@ static int choose_root(struct runtime_plan *p, struct err *e)
     case IMAGE_SQUASHFS:
     case IMAGE_SIF:
         p->root = by_kernel ? PLAN_ROOT_LOOP : PLAN_ROOT_FUSE;
-        p->drop_to_owner = geteuid() == 0;
+        p->drop_to_owner = p->uid == 0;
         break;
     }
-    if (p->image.kind != IMAGE_EXT && p->root == PLAN_ROOT_FUSE && !p->squashfs_server)
-        return no_squashfs(p, e);
+    if (p->image.kind != IMAGE_EXT && p->root == PLAN_ROOT_FUSE) {
+        p->squashfs_server = spec->squashfs_server ? spec->squashfs_server() : NULL;
+        if (!p->squashfs_server)
+            return no_squashfs(p, e);
+    }
     return p->flags & RUNTIME_WRITABLE ? choose_writer(p, e) : 0;
+}
+
+/* Where FD lies by the kernel's own account; NULL where it is deleted, or out of reach. */
+static char *path_of(int fd)
+{
+    char link[32], text[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, text, sizeof text);
+    if (n <= 0 || n == sizeof text || text[0] != '/')
+        return NULL;
+    auto_free char *path = mem_strndup(text, (size_t)n);
+    return str_ends(path, " (deleted)") ? NULL : steal_ptr(path);
 }
 
 static int open_image(struct runtime_plan *p, const char *path, struct err *e)
@@ -209,15 +261,18 @@ static int open_image(struct runtime_plan *p, const char *path, struct err *e)
     p->image_fd = image_open(path, &p->image, e);
     if (p->image_fd < 0)
         return -1;
-    auto_free char *full = realpath(path, NULL);
-    p->image_path = full ? steal_ptr(full) : mem_strdup(path);
+    p->image_path = path_of(p->image_fd);
+    if (!p->image_path)
+        p->image_path = realpath(path, NULL);
+    if (!p->image_path)
+        p->image_path = mem_strdup(path);
     return 0;
 }
 
 /* Only its owner may put a new file in the image's place as its own. */
 static int check_owner(const struct runtime_plan *p, struct err *e)
 {
-    if (p->merge != PLAN_MERGE_IMAGE || geteuid() == 0 || p->owner_uid == geteuid())
+    if (p->merge != PLAN_MERGE_IMAGE || p->uid == 0 || p->owner_uid == p->uid)
         return 0;
     err_set(e, ERR_FAILED, "cannot write to the image '%s' itself: it is another user's",
             p->image_path);
@@ -228,11 +283,12 @@ int runtime_plan_make(const struct runtime_spec *spec, struct runtime_plan **out
 {
     auto_runtime_plan struct runtime_plan *p = mem_zero(1, sizeof *p);
     p->image_fd = -1;
-    p->squashfs_server = spec->squashfs_server ? mem_strdup(spec->squashfs_server) : NULL;
     p->stage_fd = -1;
     p->flags = spec->flags;
-    p->userns = geteuid() != 0 || (p->flags & (RUNTIME_USERNS | RUNTIME_FAKEROOT));
-    if (open_image(p, spec->image_path, e) < 0 || choose_root(p, e) < 0 ||
+    p->uid = geteuid();
+    p->gid = getegid();
+    p->userns = p->uid != 0 || (p->flags & (RUNTIME_USERNS | RUNTIME_FAKEROOT));
+    if (open_image(p, spec->image_path, e) < 0 || choose_root(p, spec, e) < 0 ||
         plan_layers(p, spec, e) < 0 || make_for_host(p, spec, e) < 0 || check_owner(p, e) < 0)
         return -1;
     *out = steal_ptr(p);
@@ -252,6 +308,9 @@ void runtime_plan_free(struct runtime_plan *p)
                             p->shell_inside, p->app,   p->job,      p->squashfs_server };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
+    for (size_t i = 0; i < p->n_seen; i++)
+        free(p->seen[i].path);
+    free(p->seen);
     plan_layers_free(p);
     strv_free(&p->env);
     strv_free(&p->env_after);

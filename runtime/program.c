@@ -281,21 +281,23 @@ static int failed(struct err *e, const char *name, int code)
     return -1;
 }
 
-/* Whether executing PATH would run a host program by a magic link (/proc/self/exe is hpcc itself,
- * and who can run it can keep a handle on the host's file). Looks at the path and at a #! line. */
-static bool by_magic_link(const char *path)
+/* 0, or why PATH is not to be executed, as far as can be told before: it is not there; or it would
+ * run a host program by a magic link, itself or in its #! line (/proc/self/exe is hpcc, and who can
+ * run it can keep a handle on the host's file). */
+static int reason_against(int root_fd, const char *path)
 {
     char head[256] = "";
-    auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    auto_close int fd = fs_open_at(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, NULL);
+    auto_free char *here = path[0] == '/' ? mem_strdup("/") : getcwd(NULL, 0);
+    auto_free char *full = path_join(here ? here : "/", path);
+    auto_close int fd = fs_open_at(root_fd, full, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, NULL);
     if (fd < 0)
-        return errno == ELOOP;
+        return errno == ELOOP ? EACCES : errno == ENOENT || errno == ENOTDIR ? errno : 0;
     if (read(fd, head, sizeof head - 1) < 3 || head[0] != '#' || head[1] != '!')
-        return false;
+        return 0;
     char *interpreter = head + 2 + strspn(head + 2, " \t");
     interpreter[strcspn(interpreter, " \t\n")] = 0;
-    auto_close int to = fs_open_at(root, interpreter, O_PATH, 0, NULL);
-    return to < 0 && errno == ELOOP;
+    auto_close int to = fs_open_at(root_fd, interpreter, O_PATH, 0, NULL);
+    return to < 0 && errno == ELOOP ? EACCES : 0;
 }
 
 /* A script without a #! line is the shell's, as it is when a shell starts it. */
@@ -309,11 +311,10 @@ static void exec_as_script(const char *path, const struct program *g)
     errno = ENOEXEC;
 }
 
-static void try_exec(const char *path, const struct program *g)
+static void try_exec(int root_fd, const char *path, const struct program *g)
 {
-    if (defence("self-exe") && by_magic_link(path))
-        errno = EACCES;
-    else
+    errno = defence("self-exe") ? reason_against(root_fd, path) : 0;
+    if (!errno)
         execve(path, g->argv.v, g->env.v);
     if (errno == ENOEXEC)
         exec_as_script(path, g);
@@ -322,8 +323,9 @@ static void try_exec(const char *path, const struct program *g)
 int program_exec(const struct program *g, struct err *e)
 {
     const char *name = g->argv.v[0];
+    auto_close int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (strchr(name, '/')) {
-        try_exec(name, g);
+        try_exec(root_fd, name, g);
         return failed(e, name, errno);
     }
     auto_strv struct strv dirs = { 0 };
@@ -332,7 +334,7 @@ int program_exec(const struct program *g, struct err *e)
     int code = ENOENT;
     for (size_t i = 0; i < dirs.n; i++) {
         auto_free char *full = path_join(dirs.v[i], name);
-        try_exec(full, g);
+        try_exec(root_fd, full, g);
         if (errno != ENOENT && errno != ENOTDIR)
             code = errno;
     }

@@ -52,8 +52,9 @@ struct runtime_spec {
     const char *const *keep_fds; /* decimal numbers */
     unsigned flags;              /* enum runtime_flag */
 
-    /* Absolute path of the program that serves squashfs (see runtime_serve); NULL: not built. */
-    const char *squashfs_server;
+    /* Finds the program that serves squashfs (see runtime_serve): its absolute path, which the
+     * caller owns, or NULL: not built. Asked when it is needed. */
+    char *(*squashfs_server)(void);
 };
 
 enum runtime_flag {

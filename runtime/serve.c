@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "base/defence.h"
@@ -43,9 +42,6 @@ static int prepare(const struct runtime_serve_spec *spec, struct image_tree **tr
 {
     if (drop_to_owner(spec, e) < 0)
         return -1;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        (defence("dumpable") && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
-        return err_sys(e, "cannot confine the image server");
     if (spec->open(spec->image_fd, spec->fs_offset, tree, e) < 0)
         return err_wrap(e, "image '%s'", spec->image_path);
     const int keep[] = { spec->image_fd, spec->sock_fd, spec->listen_fd };
@@ -64,7 +60,7 @@ void runtime_serve(const struct runtime_serve_spec *spec)
     struct image_serve_spec serve = { .fuse_fd = -1 };
     uid_t uid = geteuid();
     int rc = prepare(spec, &tree, &e);
-    if (wire_send(spec->sock_fd, &e, NULL) < 0 || rc < 0 || shutdown(spec->sock_fd, SHUT_WR) < 0)
+    if (wire_send(spec->sock_fd, &e, NULL) < 0 || rc < 0)
         _exit(1);
     if (fdpass_receive(spec->sock_fd, SERVER_FUSE, &serve.fuse_fd, 1) < 0)
         _exit(1); /* the start failed elsewhere, and was told there */

@@ -21,6 +21,7 @@
 #include "base/defence.h"
 #include "runtime/door.h"
 #include "runtime/fdpass.h"
+#include "runtime/fds.h"
 #include "runtime/mountinfo.h"
 
 enum {
@@ -50,14 +51,23 @@ static void add_place(struct str *key, int dir_fd, const char *path)
     add_stat(key, path, &st);
 }
 
+static void add_source(struct str *key, const struct runtime_plan *p, const char *path)
+{
+    const struct stat *seen = plan_seen(p, path);
+    if (seen)
+        add_stat(key, path, seen);
+    else
+        add_place(key, AT_FDCWD, path);
+}
+
 static void add_ops(struct str *key, const struct runtime_plan *p)
 {
     for (size_t i = 0; i < p->n_ops; i++) {
         const struct plan_op *op = &p->ops[i];
         str_addf(key, "op %d %x %x %s %s\n", op->kind, op->attrs, op->traits,
                  op->src ? op->src : "", op->dst);
-        if (op->kind == PLAN_BIND)
-            add_place(key, AT_FDCWD, op->src); /* a file may have been replaced since */
+        if (op->kind == PLAN_BIND) /* it may have been replaced since another run began */
+            add_source(key, p, op->src);
     }
 }
 
@@ -93,15 +103,12 @@ static uint64_t hash(const struct str *text)
     return h;
 }
 
-int share_source(const struct runtime_plan *p, struct share_source *out, struct err *e)
+void share_source(const struct runtime_plan *p, struct share_source *out)
 {
-    struct stat st;
-    if (fstat(p->image_fd, &st) < 0)
-        return err_sys(e, "cannot look at image '%s'", p->image_path);
-    snprintf(out->text, sizeof out->text, "hpcc-image:%jx:%jx:%jx:%jx.%lx", (uintmax_t)st.st_dev,
-             (uintmax_t)st.st_ino, (uintmax_t)st.st_size, (uintmax_t)st.st_ctim.tv_sec,
-             (unsigned long)st.st_ctim.tv_nsec);
-    return 0;
+    const struct stat *st = &p->image_stat;
+    snprintf(out->text, sizeof out->text, "hpcc-image:%jx:%jx:%jx:%jx.%lx", (uintmax_t)st->st_dev,
+             (uintmax_t)st->st_ino, (uintmax_t)st->st_size, (uintmax_t)st->st_ctim.tv_sec,
+             (unsigned long)st->st_ctim.tv_nsec);
 }
 
 struct meeting {
@@ -109,12 +116,11 @@ struct meeting {
     socklen_t len;
 };
 
-static int meeting_place(const struct runtime_plan *p, int proc_fd, struct meeting *out)
+static void meeting_place(const struct runtime_plan *p, int proc_fd, struct meeting *out)
 {
     struct share_source source;
     auto_str struct str key = { 0 };
-    if (share_source(p, &source, NULL) < 0)
-        return -1;
+    share_source(p, &source);
     str_addf(&key, "%s\n", source.text);
     add_plan(&key, p);
     add_surroundings(&key, proc_fd);
@@ -123,7 +129,6 @@ static int meeting_place(const struct runtime_plan *p, int proc_fd, struct meeti
     int n = snprintf(out->addr.sun_path + 1, sizeof out->addr.sun_path - 1, "hpcc-%u-%016jx",
                      p->uid, (uintmax_t)hash(&key));
     out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-    return 0;
 }
 
 /* ── what is handed out ── */
@@ -196,49 +201,45 @@ static enum asked ask(int fd, const struct runtime_plan *p, int proc_fd)
     return ASKED_JOINED;
 }
 
-static enum asked connect_and_ask(const struct meeting *m, const struct runtime_plan *p,
+static enum asked connect_and_ask(int fd, const struct meeting *m, const struct runtime_plan *p,
                                   int proc_fd)
 {
     const struct timeval patience = { .tv_sec = PATIENCE_S };
-    auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0)
         return ASKED_NONE;
     if (connect(fd, (const struct sockaddr *)&m->addr, m->len) < 0)
         return errno == ECONNREFUSED ? ASKED_NOBODY : ASKED_NONE;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0)
+        return ASKED_NONE;
     return ask(fd, p, proc_fd);
 }
 
-/* 1: ours; 0: somebody was quicker; -1. */
-static int take_name(const struct meeting *m, int *listen_fd)
+/* 1: ours, on FD; 0: somebody was quicker; -1. */
+static int take_name(int fd, const struct meeting *m)
 {
-    auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
     if (bind(fd, (const struct sockaddr *)&m->addr, m->len) < 0)
         return errno == EADDRINUSE ? 0 : -1;
-    if (listen(fd, BACKLOG) < 0)
-        return -1;
-    *listen_fd = steal_fd(&fd);
-    return 1;
+    return listen(fd, BACKLOG) < 0 ? -1 : 1;
 }
 
 enum share_found share_find(const struct runtime_plan *p, int proc_fd, int *listen_fd)
 {
     struct meeting m;
-    if (meeting_place(p, proc_fd, &m) < 0)
-        return SHARE_ALONE;
+    meeting_place(p, proc_fd, &m);
     for (int i = 0; i < TRIES; i++) {
-        enum asked got = connect_and_ask(&m, p, proc_fd);
+        auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        enum asked got = fd < 0 ? ASKED_NONE : connect_and_ask(fd, &m, p, proc_fd);
         if (got == ASKED_JOINED)
             return SHARE_JOINED;
         if (got == ASKED_NONE)
             return SHARE_ALONE;
-        int taken = got == ASKED_NOBODY ? take_name(&m, listen_fd) : 0;
-        if (taken > 0)
-            return SHARE_LEADS;
+        int taken = got == ASKED_NOBODY ? take_name(fd, &m) : 0;
         if (taken < 0)
             return SHARE_ALONE;
+        if (taken > 0) {
+            *listen_fd = steal_fd(&fd);
+            return SHARE_LEADS;
+        }
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     }
     return SHARE_ALONE;
@@ -262,8 +263,7 @@ static int look_at_first(void *ctx, const struct mountinfo *mi)
 int share_check(const struct runtime_plan *p, int proc_fd, struct err *e)
 {
     struct share_source source;
-    if (share_source(p, &source, e) < 0)
-        return -1;
+    share_source(p, &source);
     struct first_mount first = { .source = source.text };
     if (mountinfo_each(proc_fd, look_at_first, &first) < 0)
         return err_sys(e, "cannot check the shared mounts");
@@ -275,9 +275,9 @@ int share_check(const struct runtime_plan *p, int proc_fd, struct err *e)
 
 void share_invite(int sock_fd, int proc_fd)
 {
-    auto_close int user_ns = openat(proc_fd, "self/ns/user", O_RDONLY | O_CLOEXEC);
-    auto_close int mount_ns = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    auto_close int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    auto_spent int user_ns = openat(proc_fd, "self/ns/user", O_RDONLY | O_CLOEXEC);
+    auto_spent int mount_ns = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    auto_spent int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
     const int fds[] = { user_ns, mount_ns, self };
     if (user_ns < 0 || mount_ns < 0 || self < 0 ||
         fdpass_send(sock_fd, DOOR_NAMESPACES, fds, ARRAY_LEN(fds)) < 0)

@@ -21,7 +21,7 @@ enum { SHARE_SOURCE_BYTES = 128 };
 struct share_source {
     char text[SHARE_SOURCE_BYTES];
 };
-MUST_CHECK int share_source(const struct runtime_plan *p, struct share_source *out, struct err *e);
+void share_source(const struct runtime_plan *p, struct share_source *out);
 
 /* The process P's program becomes may share its namespaces with others. */
 bool share_possible(const struct runtime_plan *p);

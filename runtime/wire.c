@@ -2,6 +2,7 @@
 #include "runtime/wire.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -59,11 +60,33 @@ static char *take_text(const struct str *all, size_t *pos, uint32_t len)
     return text;
 }
 
+/* 0 as soon as the message is complete, or FD at its end. */
+static int read_message(int fd, struct str *all)
+{
+    char buf[16384];
+    for (uint64_t want = sizeof(struct wire_head); all->len < want;) {
+        ssize_t n = read(fd, buf, sizeof buf);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -1 : 0;
+        str_add_n(all, buf, (size_t)n);
+        if (all->len < sizeof(struct wire_head))
+            continue;
+        struct wire_head h;
+        memcpy(&h, all->data, sizeof h);
+        if (h.magic != WIRE_MAGIC || h.msg_len > WIRE_MAX_TEXT || h.hint_len > WIRE_MAX_TEXT ||
+            h.result_len > WIRE_MAX_BYTES)
+            return -1;
+        want = sizeof h + (uint64_t)h.msg_len + h.hint_len + h.result_len;
+    }
+    return 0;
+}
+
 int wire_receive(int fd, struct err *from_child, struct str *result)
 {
     auto_str struct str all = { 0 };
-    if (fs_read_fd(fd, sizeof(struct wire_head) + 2 * WIRE_MAX_TEXT + WIRE_MAX_BYTES, &all, NULL) <
-        0)
+    if (read_message(fd, &all) < 0)
         return -1;
     if (!all.len)
         return 0;
@@ -72,8 +95,7 @@ int wire_receive(int fd, struct err *from_child, struct str *result)
         return -1;
     memcpy(&h, all.data, sizeof h);
     uint64_t want = sizeof h + (uint64_t)h.msg_len + h.hint_len + h.result_len;
-    if (h.magic != WIRE_MAGIC || h.msg_len > WIRE_MAX_TEXT || h.hint_len > WIRE_MAX_TEXT ||
-        h.result_len > WIRE_MAX_BYTES || want != all.len)
+    if (want != all.len)
         return -1;
     size_t pos = sizeof h;
     auto_free char *msg = take_text(&all, &pos, h.msg_len);

@@ -15,7 +15,7 @@
  * the other end is gone. */
 int wire_send(int fd, const struct err *e, const struct str *result);
 
-/* Read until the end of FD. Returns 1 when a whole message came: FROM_CHILD and RESULT (either may
+/* Read one message. Returns 1 when a whole one came: FROM_CHILD and RESULT (either may
  * be NULL) hold it; 0 when the child closed the pipe without a word; -1 on a broken message. */
 MUST_CHECK int wire_receive(int fd, struct err *from_child, struct str *result);
 
