@@ -137,6 +137,25 @@ int fs_stat_at(int rootfs_fd, const char *path, bool follow, struct stat *st)
     return fd < 0 ? -1 : fstat(fd, st);
 }
 
+int fs_each_name(int fd, int (*each)(void *ctx, const char *name), void *ctx)
+{
+    _Alignas(struct dirent64) char buf[8192];
+    for (;;) {
+        ssize_t n = getdents64(fd, buf, sizeof buf);
+        if (n <= 0)
+            return (int)n;
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *de = (const void *)(buf + at);
+            at += de->d_reclen;
+            if (str_eq(de->d_name, ".") || str_eq(de->d_name, ".."))
+                continue;
+            int rc = each(ctx, de->d_name);
+            if (rc)
+                return rc;
+        }
+    }
+}
+
 static int remove_below(int dir_fd, dev_t dev, unsigned depth, struct err *e);
 
 /* A bind of the same file system has the same device: only the kernel tells (Linux 5.8). */

@@ -53,6 +53,11 @@ MUST_CHECK int fs_stat_at(int rootfs_fd, const char *path, bool follow, struct s
  * below is an error and left alone. A missing NAME is fine. */
 MUST_CHECK int fs_remove_tree(int dir_fd, const char *name, struct err *e);
 
+/* Call EACH for every entry of the directory FD (open for reading) but "." and "..", until it
+ * returns other than 0, which is then the result; -1 with errno when the directory cannot be read.
+ * Half the system calls of readdir(3). */
+MUST_CHECK int fs_each_name(int fd, int (*each)(void *ctx, const char *name), void *ctx);
+
 /* Write, or read at an offset, all of LEN bytes: short transfers and EINTR are handled.
  * fs_pread_full returns the bytes read (less than LEN only at end of file) or -1 with errno. */
 MUST_CHECK int fs_write_full(int fd, const void *data, size_t len);

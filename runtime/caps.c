@@ -9,6 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "runtime/fds.h"
+
 #define BIT(cap) (UINT64_C(1) << (cap))
 
 #define CAPS_FILES                                                                                 \
@@ -63,7 +65,7 @@ static bool bounding_within(uint64_t keep)
 {
     char text[4096];
     unsigned long long set;
-    auto_close int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    auto_spent int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     text[n < 0 ? 0 : n] = 0;
     const char *line = strstr(text, "\nCapBnd:");

@@ -24,7 +24,7 @@ enum { MEM_MAJOR = 1, TTY_MAJOR = 5 };
 
 static int touch(struct mounter *m, const char *path, struct err *e)
 {
-    auto_close int fd = fs_open_at(m->root_fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, e);
+    auto_close int fd = fs_open_at(m->root_fd, path, O_WRONLY | O_CREAT | O_EXCL, 0444, e);
     return fd < 0 ? -1 : 0;
 }
 

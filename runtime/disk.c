@@ -5,6 +5,7 @@
 
 #include "base/defence.h"
 #include "base/mem.h"
+#include "runtime/fds.h"
 
 static unsigned attrs_of(const struct disk *d)
 {
@@ -92,7 +93,7 @@ int disk_mount_fuse(struct newroot *r, const struct disk *d, const struct runtim
 {
     if (server_ready(server, e) < 0)
         return -1;
-    auto_close int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    auto_spent int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (fuse < 0) {
         err_sys(e, "cannot open '/dev/fuse'");
         err_code_set(e, ERR_HOST);

@@ -127,7 +127,7 @@ static int drop(const struct runtime_plan *p, struct err *e)
 
 static int build(struct newroot *r, const struct runtime_plan *p, struct rootfs *f, struct err *e)
 {
-    mode_t mask = umask(022);
+    mode_t mask = umask(0);
     if (newroot_open(r, e) < 0 || rootfs_mount(r, p, f, e) < 0 || ops_perform(r, p, e) < 0)
         return -1;
     umask(mask);
@@ -145,7 +145,7 @@ static void program_fini(struct program *g)
 static int become(const struct runtime_plan *p, int proc_fd, struct err *e)
 {
     cleanup_with(program_fini) struct program program = { 0 };
-    fds_close_spent(); /* handles on the host: not one stays for what comes now */
+    fds_close_spent(); /* handles on the host, and --pwd might name one */
     if (start_in(p, e) < 0 || check_inside(e) < 0 || be_oneself_again(p, proc_fd, e) < 0 ||
         drop(p, e) < 0)
         return -1;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -65,26 +66,34 @@ static int check_keep(const struct strv *keep, struct err *e)
     return 0;
 }
 
+struct restricting {
+    bool contain;
+    const struct strv *keep;
+    struct err *e;
+};
+
+static int restrict_one(void *ctx, const char *name)
+{
+    const struct restricting *x = ctx;
+    uint64_t n;
+    if (str_parse_u64(name, INT_MAX, &n) < 0)
+        return 0;
+    int fd = (int)n;
+    int flags = fd <= 2 ? 0 : fcntl(fd, F_GETFD);
+    if (flags < 0 || (flags & FD_CLOEXEC) || strv_has(x->keep, name))
+        return 0;
+    bool pass = may_pass(fd) && (fd <= 2 || !x->contain);
+    return pass ? 0 : close_later(fd, x->e);
+}
+
 int fds_restrict(bool contain, const struct strv *keep, struct err *e)
 {
+    struct restricting x = { contain, keep, e };
     if (check_keep(keep, e) < 0)
         return -1;
-    auto_dir DIR *d = opendir("/proc/self/fd");
-    if (!d)
-        return err_sys(e, "cannot read '/proc/self/fd'");
-    for (struct dirent *de; (de = readdir(d));) {
-        uint64_t n;
-        if (str_parse_u64(de->d_name, INT_MAX, &n) < 0)
-            continue;
-        int fd = (int)n;
-        int flags = fd <= 2 ? 0 : fcntl(fd, F_GETFD);
-        if (flags < 0 || (flags & FD_CLOEXEC) || strv_has(keep, de->d_name))
-            continue;
-        bool pass = may_pass(fd) && (fd <= 2 || !contain);
-        if (!pass && close_later(fd, e) < 0)
-            return -1;
-    }
-    return 0;
+    auto_close int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 ? -1 : fs_each_name(fd, restrict_one, &x);
+    return rc < 0 && !(e && e->code) ? err_sys(e, "cannot read '/proc/self/fd'") : rc;
 }
 
 static int compare(const void *a, const void *b)

@@ -132,7 +132,7 @@ static int attach_root(struct mounter *m, int *tree, const char *what, struct er
 {
     int rc = -1;
     if (*tree >= 0 && m->base_fd >= 0)
-        rc = attach(*tree, m->base_fd);
+        rc = move_mount(*tree, "", m->base_fd, MOUNTER_BASE, MOVE_MOUNT_F_EMPTY_PATH);
     else if (*tree >= 0)
         rc = move_mount(*tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
     if (rc < 0)
@@ -206,7 +206,10 @@ static int old_set_attrs(int fd, unsigned attrs)
 /* Where mount(2) puts the new root. */
 static struct fd_path old_base(const struct mounter *m)
 {
-    return m->base_fd < 0 ? (struct fd_path){ "/" } : fd_path(m->base_fd);
+    struct fd_path p = { "/" };
+    if (m->base_fd >= 0)
+        snprintf(p.text, sizeof p.text, "/proc/self/fd/%d/" MOUNTER_BASE, m->base_fd);
+    return p;
 }
 
 /* The root of what is mounted there now. Over "/": ".." at the root stays there but crosses into
@@ -215,7 +218,7 @@ static int old_root(struct mounter *m, unsigned attrs, const char *what, struct 
 {
     cleanup_fd(&m->root_fd);
     m->root_fd = m->base_fd >= 0
-                     ? openat(m->base_fd, "../" MOUNTER_BASE, O_PATH | O_DIRECTORY | O_CLOEXEC)
+                     ? openat(m->base_fd, MOUNTER_BASE, O_PATH | O_DIRECTORY | O_CLOEXEC)
                      : open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (m->root_fd < 0 || old_set_attrs(m->root_fd, attrs) < 0)
         return refused(e, what);
@@ -294,20 +297,6 @@ int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst, st
         return old_fs(fs, fd_path(dst_fd).text) < 0 ? refused(e, dst) : 0;
     auto_spent int tree = make_fs(fs);
     return tree < 0 || attach(tree, dst_fd) < 0 ? refused(e, dst) : 0;
-}
-
-int mounter_restrict(struct mounter *m, const char *path, unsigned attrs, struct err *e)
-{
-    auto_spent int fd = fs_open_at(m->root_fd, path, O_PATH, 0, e);
-    if (fd < 0)
-        return -1;
-    if (m->old_api) {
-        struct fd_path at = fd_path(fd);
-        unsigned long flags = MS_REMOUNT | MS_BIND | old_flags(attrs);
-        return mount(NULL, at.text, NULL, flags, NULL) < 0 ? refused(e, path) : 0;
-    }
-    struct mount_attr set = { .attr_set = new_attrs(attrs) };
-    return mount_setattr(fd, "", AT_EMPTY_PATH, &set, sizeof set) < 0 ? refused(e, path) : 0;
 }
 
 /* After pivot_root the old root lies over the new one's "/", and over that, when there is a base,

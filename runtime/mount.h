@@ -21,11 +21,11 @@ enum mount_flag {
                              the new calls can mount on one */
 };
 
-#define MOUNTER_BASE "root" /* the name of base_fd in its directory */
+#define MOUNTER_BASE "root"
 
 struct mounter {
     int root_fd; /* the new root; -1 before mounter_root_* */
-    int base_fd; /* the directory it is mounted on; -1: the old "/" itself. Lent. */
+    int base_fd; /* it is mounted on this one's entry MOUNTER_BASE; -1: on the old "/". Lent. */
     bool old_api;
 };
 
@@ -51,9 +51,6 @@ MUST_CHECK int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, str
  * namespace, and the new root made of it. mounter_root_tree takes TREE_FD. */
 MUST_CHECK int mounter_make_fs(const struct mount_fs *fs, struct err *e);
 MUST_CHECK int mounter_root_tree(struct mounter *m, int tree_fd, struct err *e);
-
-/* Set ATTRS on the one mount at PATH inside the new root. */
-MUST_CHECK int mounter_restrict(struct mounter *m, const char *path, unsigned attrs, struct err *e);
 
 /* Bind SRC_FD (a directory or not, opened in this mount namespace) onto DST inside the new root;
  * DST exists and is of the same type. Attributes go to every mount below too. */

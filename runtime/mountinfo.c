@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/fds.h"
 
 enum { MAX_MOUNTINFO = 64 << 20 };
 
@@ -78,7 +79,7 @@ int mountinfo_line(char *line, struct mountinfo *out)
 int mountinfo_each(int proc_fd, int (*each)(void *ctx, const struct mountinfo *mi), void *ctx)
 {
     auto_str struct str text = { 0 };
-    auto_close int fd = proc_fd < 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)
+    auto_spent int fd = proc_fd < 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)
                                     : openat(proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;

@@ -29,15 +29,13 @@ int newroot_open(struct newroot *r, struct err *e)
     if (fstat(r->session_fd, &st) < 0 || mkdirat(r->session_fd, MOUNTER_BASE, 0755) < 0)
         return err_sys(e, "cannot prepare the new root");
     r->session_dev = st.st_dev;
-    r->m.base_fd =
-        openat(r->session_fd, MOUNTER_BASE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return r->m.base_fd < 0 ? err_sys(e, "cannot prepare the new root") : 0;
+    r->m.base_fd = r->session_fd;
+    return 0;
 }
 
 void newroot_close(struct newroot *r)
 {
     mounter_close(&r->m);
-    cleanup_fd(&r->m.base_fd);
     cleanup_fd(&r->session_fd);
     strv_free(&r->covers);
     r->m.base_fd = r->session_fd = -1;
@@ -46,22 +44,24 @@ void newroot_close(struct newroot *r)
 /* ── what is missing ── */
 
 struct missing {
-    char *dir;  /* the deepest directory that exists */
-    char *rest; /* what has to be made below it; "" when nothing is missing */
+    char *dir;      /* what exists of the path: a directory, or there is no way on */
+    int fd;         /* it, O_PATH */
+    struct stat st; /* it */
+    char *rest;     /* what has to be made below it; "" when nothing is missing */
 };
 
 static void missing_fini(struct missing *w)
 {
     free(w->dir);
     free(w->rest);
+    fds_spend(w->fd);
 }
 
-/* The text of the symlink PATH. */
-static char *link_text(int root_fd, const char *path)
+/* The text of the symlink that FD is. */
+static char *link_text(int fd)
 {
     char buf[4096];
-    auto_close int fd = fs_open_at(root_fd, path, O_PATH | O_NOFOLLOW, 0, NULL);
-    ssize_t n = fd < 0 ? -1 : readlinkat(fd, "", buf, sizeof buf - 1);
+    ssize_t n = readlinkat(fd, "", buf, sizeof buf - 1);
     return n < 0 ? mem_strdup("") : mem_strndup(buf, (size_t)n);
 }
 
@@ -84,34 +84,45 @@ static void go_up(char **done)
     *done = dir;
 }
 
+/* Go to PATH, and look at it. */
+static int stand_at(int root_fd, const char *path, struct missing *w)
+{
+    int fd = fs_open_at(root_fd, path, O_PATH | O_NOFOLLOW, 0, NULL);
+    if (fd < 0)
+        return -1;
+    fds_spend(w->fd);
+    w->fd = fd;
+    return fstat(fd, &w->st);
+}
+
 /* Split PATH where it ends to exist: DIR is free of links, so that it names what will be covered.
  * A dangling link is followed to where it points, since that is where the kernel would look. */
 static int find_missing(int root_fd, const char *path, struct missing *out, struct err *e)
 {
     auto_free char *left = mem_strdup(path);
     auto_free char *done = mem_strdup("/");
+    bool moved = true; /* OUT is not at DONE */
     for (unsigned links = 0; links <= MAX_LINKS;) {
         auto_free char *word = next_word(&left);
-        struct stat st;
-        if (!word || strcmp(word, ".") == 0) { /* not str_eq: GCC 12 at -O2 would have it freed */
-            if (word)
-                continue;
-            out->dir = steal_ptr(done);
-            out->rest = mem_strdup("");
-            return 0;
-        }
-        if (str_eq(word, "..")) {
+        if (word && strcmp(word, ".") == 0) /* not str_eq: GCC 12 at -O2 would have it freed */
+            continue;
+        if (word && str_eq(word, "..")) {
             go_up(&done);
+            moved = true;
             continue;
         }
-        auto_free char *here = path_join(done, word);
-        if (fs_stat_at(root_fd, here, false, &st) < 0) {
+        auto_free char *here = path_join(done, word ? word : "");
+        struct missing next = { .fd = -1 };
+        if (!word || stand_at(root_fd, here, &next) < 0) {
+            if (moved && stand_at(root_fd, done, out) < 0)
+                return err_sys(e, "cannot look at '%s' in the image", done);
             out->dir = steal_ptr(done);
-            out->rest = *left ? path_join(word, left) : steal_ptr(word);
+            out->rest = !word ? mem_strdup("") : *left ? path_join(word, left) : steal_ptr(word);
             return 0;
         }
-        if (S_ISLNK(st.st_mode)) {
-            auto_free char *text = link_text(root_fd, here);
+        if (S_ISLNK(next.st.st_mode)) {
+            auto_free char *text = link_text(next.fd);
+            fds_spend(next.fd);
             char *all = path_join(text, left);
             free(left);
             left = all;
@@ -120,8 +131,13 @@ static int find_missing(int root_fd, const char *path, struct missing *out, stru
                 continue;
             free(done);
             done = mem_strdup("/");
+            moved = true;
             continue;
         }
+        fds_spend(out->fd);
+        out->fd = next.fd;
+        out->st = next.st;
+        moved = false;
         free(done);
         done = steal_ptr(here);
     }
@@ -136,6 +152,7 @@ struct cover {
     int old_fd;       /* that directory */
     int new_fd;       /* its stand-in in the session */
     struct strv binds;
+    struct err why; /* of making them */
 };
 
 static void cover_fini(struct cover *c)
@@ -143,10 +160,11 @@ static void cover_fini(struct cover *c)
     fds_spend(c->old_fd);
     fds_spend(c->new_fd);
     strv_free(&c->binds);
+    err_clear(&c->why);
 }
 
 /* A place to bind one entry on; links are copied as they are. */
-static int stand_in(struct cover *c, const char *name, struct err *e)
+static int make_stand_in(struct cover *c, const char *name)
 {
     struct stat st;
     if (fstatat(c->old_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -157,42 +175,35 @@ static int stand_in(struct cover *c, const char *name, struct err *e)
         if (n < 0)
             return 0;
         buf[n] = 0;
-        if (symlinkat(buf, c->new_fd, name) < 0)
-            return err_sys(e, "cannot prepare '%s'", name);
-        return 0;
-    }
-    if (S_ISDIR(st.st_mode)) {
-        if (mkdirat(c->new_fd, name, 0755) < 0)
-            return err_sys(e, "cannot prepare '%s'", name);
-    } else {
-        auto_close int fd = openat(c->new_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-        if (fd < 0)
-            return err_sys(e, "cannot prepare '%s'", name);
+        return symlinkat(buf, c->new_fd, name);
     }
     strv_add(&c->binds, name);
-    return 0;
+    if (S_ISDIR(st.st_mode))
+        return mkdirat(c->new_fd, name, 0755);
+    auto_spent int fd = openat(c->new_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    return fd < 0 ? -1 : 0;
+}
+
+static int stand_in(void *ctx, const char *name)
+{
+    struct cover *c = ctx;
+    if (c->binds.n >= MAX_ENTRIES) {
+        err_set(&c->why, ERR_INPUT,
+                "cannot add a mount point to directory '%s' of the image: it has more than %d "
+                "entries",
+                c->path, MAX_ENTRIES);
+        return err_hint(&c->why, "choose another target, or make the mount point in the image");
+    }
+    return make_stand_in(c, name) < 0 ? err_sys(&c->why, "cannot prepare '%s'", name) : 0;
 }
 
 static int make_stand_ins(struct cover *c, struct err *e)
 {
-    int dup_fd = openat(c->old_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    auto_dir DIR *d = dup_fd < 0 ? NULL : fdopendir(dup_fd);
-    if (!d)
-        return err_sys(e, "cannot read directory '%s' of the image", c->path);
-    for (struct dirent *de; (de = readdir(d));) {
-        if (str_eq(de->d_name, ".") || str_eq(de->d_name, ".."))
-            continue;
-        if (c->binds.n >= MAX_ENTRIES) {
-            err_set(e, ERR_INPUT,
-                    "cannot add a mount point to directory '%s' of the image: it has "
-                    "more than %d entries",
-                    c->path, MAX_ENTRIES);
-            return err_hint(e, "choose another target, or make the mount point in the image");
-        }
-        if (stand_in(c, de->d_name, e) < 0)
-            return -1;
-    }
-    return 0;
+    auto_spent int fd = openat(c->old_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && fs_each_name(fd, stand_in, c) == 0)
+        return 0;
+    return c->why.code ? err_move(e, &c->why)
+                       : err_sys(e, "cannot read directory '%s' of the image", c->path);
 }
 
 static int show_entries(struct cover *c, struct err *e)
@@ -209,67 +220,85 @@ static int show_entries(struct cover *c, struct err *e)
     return 0;
 }
 
-static int cover(struct newroot *r, const char *path, struct err *e)
+/* Make PATH below DIR_FD, a directory of the session, where nobody but us makes anything. */
+static int make_path(int dir_fd, const char *path, bool file, struct err *e)
 {
-    cleanup_with(cover_fini) struct cover c = { .r = r, .path = path, .old_fd = -1, .new_fd = -1 };
-    auto_free char *name = mem_printf("u%zu", r->covers.n);
-    struct stat st;
-    c.old_fd = fs_open_at(r->m.root_fd, path, O_PATH | O_DIRECTORY, 0, e);
-    if (c.old_fd < 0)
-        return -1;
-    if (mkdirat(r->session_fd, name, 0755) < 0 || fstat(c.old_fd, &st) < 0)
-        return err_sys(e, "cannot prepare '%s'", path);
+    auto_free char *left = mem_strdup(path);
+    int at = dir_fd;
+    for (;;) {
+        auto_free char *name = next_word(&left);
+        if (file && !*left) {
+            auto_spent int made =
+                openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+            return made < 0 ? err_sys(e, "cannot prepare '%s'", path) : 0;
+        }
+        if (mkdirat(at, name, 0755) < 0)
+            return err_sys(e, "cannot prepare '%s'", path);
+        if (!*left)
+            return 0;
+        at = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (at < 0)
+            return err_sys(e, "cannot prepare '%s'", path);
+        fds_spend(at);
+    }
+}
+
+static char *cover_name(size_t i)
+{
+    return mem_printf("u%zu", i);
+}
+
+/* Cover W's directory by one that has the missing path too. */
+static int cover(struct newroot *r, struct missing *w, bool file, struct err *e)
+{
+    cleanup_with(cover_fini) struct cover c = { .r = r, .path = w->dir, .new_fd = -1 };
+    auto_free char *name = cover_name(r->covers.n);
+    c.old_fd = w->fd;
+    w->fd = -1;
+    if (mkdirat(r->session_fd, name, (w->st.st_mode & 01777) | 0700) < 0)
+        return err_sys(e, "cannot prepare '%s'", w->dir);
     c.new_fd = openat(r->session_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (c.new_fd < 0 || fchmod(c.new_fd, (st.st_mode & 01777) | 0700) < 0)
-        return err_sys(e, "cannot prepare '%s'", path);
-    if (make_stand_ins(&c, e) < 0)
+    if (c.new_fd < 0)
+        return err_sys(e, "cannot prepare '%s'", w->dir);
+    if (make_stand_ins(&c, e) < 0 || make_path(c.new_fd, w->rest, file, e) < 0)
         return -1;
-    int rc = str_eq(path, "/") ? mounter_root_bind(&r->m, c.new_fd, 0, e)
-                               : mounter_bind(&r->m, c.new_fd, path, 0, e);
+    unsigned attrs = MOUNT_RO | MOUNT_NOSUID | MOUNT_NODEV;
+    int rc = str_eq(w->dir, "/") ? mounter_root_bind(&r->m, c.new_fd, attrs, e)
+                                 : mounter_bind(&r->m, c.new_fd, w->dir, attrs, e);
     if (rc < 0)
         return -1;
-    strv_add(&r->covers, path);
+    strv_add(&r->covers, w->dir);
     return show_entries(&c, e);
 }
 
-static int make_below(struct newroot *r, const struct missing *w, bool file, struct err *e)
+/* W's directory is of the session already: what is shown of it is read-only, so go there by the
+ * session. */
+static int add_to_cover(struct newroot *r, const struct missing *w, bool file, struct err *e)
 {
-    auto_free char *full = path_join(w->dir, w->rest);
-    if (!file)
-        return fs_mkdirs_at(r->m.root_fd, full, 0755, e);
-    auto_free char *dir = path_dir(full);
-    if (fs_mkdirs_at(r->m.root_fd, dir, 0755, e) < 0)
-        return -1;
-    auto_close int fd = fs_open_at(r->m.root_fd, full, O_WRONLY | O_CREAT | O_EXCL, 0444, e);
-    return fd < 0 ? -1 : 0;
+    size_t best = 0, best_len = 0;
+    for (size_t i = 0; i < r->covers.n; i++)
+        if (path_within(w->dir, r->covers.v[i]) && strlen(r->covers.v[i]) >= best_len) {
+            best = i;
+            best_len = strlen(r->covers.v[i]);
+        }
+    auto_free char *name = cover_name(best);
+    auto_free char *dir = path_join(name, w->dir + best_len);
+    auto_close int fd = fs_open_at(r->session_fd, dir, O_PATH | O_DIRECTORY, 0, e);
+    return fd < 0 ? -1 : make_path(fd, w->rest, file, e);
 }
 
 int newroot_provide(struct newroot *r, const char *path, bool file, struct err *e)
 {
-    cleanup_with(missing_fini) struct missing w = { 0 };
-    struct stat st;
-    if (fs_stat_at(r->m.root_fd, path, true, &st) == 0)
-        return 0;
+    cleanup_with(missing_fini) struct missing w = { .fd = -1 };
     if (find_missing(r->m.root_fd, path, &w, e) < 0)
         return -1;
     if (!*w.rest)
         return 0;
-    if (fs_stat_at(r->m.root_fd, w.dir, true, &st) < 0)
-        return err_sys(e, "cannot look at '%s' in the image", w.dir);
-    if (!S_ISDIR(st.st_mode))
+    if (!S_ISDIR(w.st.st_mode))
         return err_set(e, ERR_INPUT, "cannot make mount point '%s': '%s' is not a directory", path,
                        w.dir);
-    if (st.st_dev != r->session_dev && cover(r, w.dir, e) < 0)
-        return err_wrap(e, "mount point '%s'", path);
-    return make_below(r, &w, file, e);
-}
-
-int newroot_seal(struct newroot *r, struct err *e)
-{
-    for (size_t i = 0; i < r->covers.n; i++)
-        if (mounter_restrict(&r->m, r->covers.v[i], MOUNT_RO | MOUNT_NOSUID | MOUNT_NODEV, e) < 0)
-            return -1;
-    return 0;
+    int rc = w.st.st_dev == r->session_dev ? add_to_cover(r, &w, file, e) : cover(r, &w, file, e);
+    return rc < 0 ? err_wrap(e, "mount point '%s'", path) : 0;
 }
 
 int newroot_file(struct newroot *r, const char *name, const struct str *data, struct err *e)

@@ -24,13 +24,11 @@ MUST_CHECK int newroot_open(struct newroot *r, struct err *e);
 void newroot_close(struct newroot *r);
 
 /* See that PATH exists, as a directory or (FILE) anything else. A directory of the image that lacks
- * it is covered by a directory of the session which shows the same entries and the new one. */
+ * it is covered by a directory of the session which shows the same entries and the new one,
+ * read-only. The umask is 0. */
 MUST_CHECK int newroot_provide(struct newroot *r, const char *path, bool file, struct err *e);
 
-/* What was made by newroot_provide becomes read-only. */
-MUST_CHECK int newroot_seal(struct newroot *r, struct err *e);
-
-/* A file of the session with this content, mode 0644 within the umask, opened for mounter_bind. */
+/* A file of the session with this content, mode 0644, opened for mounter_bind. */
 MUST_CHECK int newroot_file(struct newroot *r, const char *name, const struct str *data,
                             struct err *e);
 

@@ -124,7 +124,7 @@ struct runtime_plan {
     struct plan_seen { /* what lies on the host where planning looked */
         char *path;
         struct stat st; /* st_mode 0: nothing that we can see */
-    } *seen;
+    } * seen;
     size_t n_seen;
     char *job; /* the scheduler's names of the job step; "" outside of one */
 };

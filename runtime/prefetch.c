@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <stdbool.h>
 
@@ -11,6 +10,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/strv.h"
+#include "runtime/fds.h"
 
 enum {
     CHUNK = 128 * 1024, /* what the kernel takes at once, at least */
@@ -21,8 +21,8 @@ enum {
 void prefetch_names(int root_fd)
 {
     char entries[4096];
-    auto_close int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    (void)syscall(SYS_getdents64, fd, entries, sizeof entries);
+    auto_spent int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void)!getdents64(fd, entries, sizeof entries);
 }
 
 static bool read_ahead(int root_fd, const char *path)

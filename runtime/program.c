@@ -172,10 +172,11 @@ static void correct_pwd(struct strv *env)
 {
     struct stat here, told;
     const char *pwd = strv_env_get(env, "PWD");
-    if (!pwd || (stat(".", &here) == 0 && stat(pwd, &told) == 0 && here.st_dev == told.st_dev &&
-                 here.st_ino == told.st_ino))
-        return;
     auto_free char *cwd = getcwd(NULL, 0);
+    if (!pwd || (cwd && str_eq(pwd, cwd)) ||
+        (stat(".", &here) == 0 && stat(pwd, &told) == 0 && here.st_dev == told.st_dev &&
+         here.st_ino == told.st_ino))
+        return;
     if (cwd)
         strv_env_set(env, "PWD", cwd);
 }

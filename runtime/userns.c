@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "runtime/fds.h"
 #include "base/strv.h"
 
 #define SYSCTL_APPARMOR "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
@@ -53,7 +54,7 @@ int userns_refused(int code, struct err *e)
 /* These files take one write and no O_TRUNC. */
 static int write_proc(int proc_fd, const char *name, const char *text, struct err *e)
 {
-    auto_close int fd = openat(proc_fd, name, O_WRONLY | O_CLOEXEC);
+    auto_spent int fd = openat(proc_fd, name, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
         return err_sys(e, "cannot write '/proc/%s'", name);
     return 0;
