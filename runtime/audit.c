@@ -19,7 +19,7 @@ struct bad_mount {
 
 struct audit {
     const struct runtime_plan *p;
-    bool first; /* the root itself comes first */
+    bool root; /* has been seen */
     struct bad_mount bad[MAX_BAD];
     size_t n_bad;
 };
@@ -49,15 +49,16 @@ static int check(void *ctx, const struct mountinfo *mi)
     struct audit *a = ctx;
     const struct runtime_plan *p = a->p;
     bool writable = plan_has_upper(p) || (p->flags & RUNTIME_WRITABLE);
+    bool root = str_eq(mi->mount_point, "/");
     const char *lacks = NULL;
     forget_covered(a, mi);
     if (!(mi->flags & MS_NOSUID))
         lacks = "nosuid";
     else if (!(mi->flags & MS_NODEV) && !path_within(mi->mount_point, "/dev"))
         lacks = "nodev";
-    else if (a->first && !writable && !(mi->flags & MS_RDONLY))
+    else if (root && !writable && !(mi->flags & MS_RDONLY))
         lacks = "ro";
-    a->first = false;
+    a->root |= root;
     if (lacks)
         a->bad[a->n_bad++] = (struct bad_mount){ mi->id, mem_strdup(mi->mount_point), lacks };
     return a->n_bad == MAX_BAD;
@@ -67,10 +68,10 @@ int audit_root(const struct runtime_plan *p, int proc_fd, struct err *e)
 {
     if (!defence("audit"))
         return 0;
-    cleanup_with(audit_fini) struct audit a = { .p = p, .first = true };
+    cleanup_with(audit_fini) struct audit a = { .p = p };
     if (mountinfo_each(proc_fd, check, &a) < 0)
         return err_sys(e, "cannot check the container's mounts");
-    if (a.first)
+    if (!a.root)
         return err_set(e, ERR_BUG, "the container has no mounts to check");
     if (a.n_bad)
         return err_set(e, ERR_BUG, "the container's mount '%s' lacks '%s'", a.bad[0].point,

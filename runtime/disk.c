@@ -33,59 +33,31 @@ static int validate(const struct disk *d, struct err *e)
     return 0;
 }
 
-/* A loop device over the image, and how to mount it. */
-struct loop {
-    int fd;
-    char device[32];
-    struct mount_fs fs;
-};
-
-static void loop_fini(struct loop *l)
-{
-    cleanup_fd(&l->fd);
-}
-
 /* errors= is always given: an image's own superblock may say errors=panic. noload: a read-only
  * mount must not replay a journal into the image. */
-static int loop_make(const struct disk *d, struct loop *out, struct err *e)
+int disk_mount_loop(struct newroot *r, const struct disk *d, struct err *e)
 {
+    char device[32];
     enum image_lock lock = d->writable ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
     if (image_lock(d->fd, d->path, lock, e) < 0 || validate(d, e) < 0)
         return -1;
-    out->fd = image_loop_attach(d->fd, d->image->fs_offset, !d->writable, out->device, e);
+    auto_close int loop = image_loop_attach(d->fd, d->image->fs_offset, !d->writable, device, e);
+    if (loop < 0)
+        return -1;
     bool ext = d->image->kind == IMAGE_EXT;
-    out->fs = (struct mount_fs){
+    struct mount_fs fs = {
         .type = ext ? "ext4" : "squashfs", /* the ext4 driver is the ext3 driver */
-        .source = out->device,
+        .source = device,
         .options = !ext || !defence("errors") ? NULL
                    : d->writable              ? "errors=remount-ro"
                                               : "noload,errors=remount-ro",
         .attrs = attrs_of(d),
     };
-    return out->fd < 0 ? -1 : 0;
-}
-
-static int damaged(const struct disk *d, struct err *e)
-{
-    err_wrap(e, "image '%s'", d->path);
-    return err_hint(e, "'hpcc check' tells whether it is damaged");
-}
-
-int disk_mount_loop(struct newroot *r, const struct disk *d, struct err *e)
-{
-    cleanup_with(loop_fini) struct loop loop = { .fd = -1 };
-    if (loop_make(d, &loop, e) < 0)
-        return -1;
-    return attach(r, d, &loop.fs, e) < 0 ? damaged(d, e) : 0;
-}
-
-int disk_loop_tree(const struct disk *d, struct err *e)
-{
-    cleanup_with(loop_fini) struct loop loop = { .fd = -1 };
-    if (loop_make(d, &loop, e) < 0)
-        return -1;
-    int tree = mounter_make_fs(&loop.fs, e);
-    return tree < 0 ? damaged(d, e) : tree;
+    if (attach(r, d, &fs, e) < 0) {
+        err_wrap(e, "image '%s'", d->path);
+        return err_hint(e, "'hpcc check' tells whether it is damaged");
+    }
+    return 0;
 }
 
 int disk_mount_fuse(struct newroot *r, const struct disk *d, const struct runtime_plan *p,

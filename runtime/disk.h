@@ -19,9 +19,6 @@ struct disk {
 
 MUST_CHECK int disk_mount_loop(struct newroot *r, const struct disk *d, struct err *e);
 
-/* The same as a mount without a place, for kernels with the new calls (mounter_has_new_calls). */
-MUST_CHECK int disk_loop_tree(const struct disk *d, struct err *e);
-
 /* SERVER, started for this image, answers. */
 MUST_CHECK int disk_mount_fuse(struct newroot *r, const struct disk *d,
                                const struct runtime_plan *p, struct server *server, struct err *e);

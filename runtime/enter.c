@@ -128,7 +128,11 @@ static int drop(const struct runtime_plan *p, struct err *e)
 static int build(struct newroot *r, const struct runtime_plan *p, struct rootfs *f, struct err *e)
 {
     mode_t mask = umask(0);
-    if (newroot_open(r, e) < 0 || rootfs_mount(r, p, f, e) < 0 || ops_perform(r, p, e) < 0)
+    cleanup_with(ops_close) struct ops ops = { .r = r, .p = p };
+    newroot_init(r);
+    ops_open(&ops);
+    if (rootfs_clone(r, p, f, e) < 0 || newroot_open(r, e) < 0 || rootfs_mount(r, p, f, e) < 0 ||
+        ops_perform(&ops, e) < 0)
         return -1;
     umask(mask);
     if (p->root == PLAN_ROOT_FUSE)

@@ -18,17 +18,12 @@
 #define SYS_open_tree_attr 467 /* the same on all architectures of ours */
 #endif
 
-/* mount_setattr is the youngest of the calls: where it is, all are. */
-bool mounter_has_new_calls(void)
-{
-    return mount_setattr(-1, "", 0, NULL, 0) == 0 || (errno != ENOSYS && errno != EPERM);
-}
-
 void mounter_open(struct mounter *m)
 {
     m->root_fd = -1;
     m->base_fd = -1;
-    m->old_api = !mounter_has_new_calls();
+    /* mount_setattr is the youngest of the calls: where it is, all are. */
+    m->old_api = mount_setattr(-1, "", 0, NULL, 0) < 0 && (errno == ENOSYS || errno == EPERM);
 }
 
 void mounter_close(struct mounter *m)
@@ -72,22 +67,17 @@ static unsigned long old_flags(unsigned attrs)
 
 /* ── new kernels: build the mount detached, then attach it ── */
 
-/* A host path, or where PATH is "" the descriptor FD. */
-struct source {
-    int fd;
-    const char *path;
-};
-
-static int clone_tree(const struct source *src, unsigned attrs)
+/* Of a host path, or where PATH is "" the descriptor FD. */
+static int clone_tree(int fd, const char *path, unsigned attrs)
 {
     unsigned recursive = attrs & MOUNT_FLAT ? 0 : AT_RECURSIVE;
     unsigned how = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
     struct mount_attr set = { .attr_set = new_attrs(attrs) };
     /* both in one call since Linux 6.15 */
-    int both = (int)syscall(SYS_open_tree_attr, src->fd, src->path, how, &set, sizeof set);
+    int both = (int)syscall(SYS_open_tree_attr, fd, path, how, &set, sizeof set);
     if (both >= 0 || (errno != ENOSYS && errno != EPERM))
         return both;
-    auto_close int tree = open_tree(src->fd, src->path, how);
+    auto_close int tree = open_tree(fd, path, how);
     if (tree < 0)
         return -1;
     if (set.attr_set && mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &set, sizeof set) < 0)
@@ -155,17 +145,29 @@ static struct fd_path fd_path(int fd)
     return p;
 }
 
-static int old_bind(const struct source *src, const char *dst, unsigned attrs)
+/* What is mounted over the old "/" for our own use comes along with the old root. */
+static int uncover_old_root(const struct mounter *m, int src_fd, const char *dst)
 {
-    struct fd_path fd = fd_path(src->fd);
-    return mount(*src->path ? src->path : fd.text, dst, NULL,
-                 MS_BIND | (attrs & MOUNT_FLAT ? 0 : MS_REC), NULL);
+    struct stat src, root;
+    if (m->base_fd < 0 || fstat(src_fd, &src) < 0 || stat("/", &root) < 0 ||
+        src.st_dev != root.st_dev || src.st_ino != root.st_ino)
+        return 0;
+    return umount2(dst, MNT_DETACH);
+}
+
+static int old_bind(const struct mounter *m, int src_fd, const char *dst, unsigned attrs)
+{
+    struct fd_path src = fd_path(src_fd);
+    if (mount(src.text, dst, NULL, MS_BIND | (attrs & MOUNT_FLAT ? 0 : MS_REC), NULL) < 0)
+        return -1;
+    return attrs & MOUNT_FLAT ? 0 : uncover_old_root(m, src_fd, dst);
 }
 
 static int old_fs(const struct mount_fs *fs, const char *dst)
 {
-    return mount(fs->source ? fs->source : fs->type, dst, fs->type, old_flags(fs->attrs),
-                 fs->options);
+    /* read-only is of the file system too: its device may be so */
+    unsigned long flags = old_flags(fs->attrs) | (fs->attrs & MOUNT_RO ? MS_RDONLY : 0);
+    return mount(fs->source ? fs->source : fs->type, dst, fs->type, flags, fs->options);
 }
 
 struct remount {
@@ -227,16 +229,20 @@ static int old_root(struct mounter *m, unsigned attrs, const char *what, struct 
 
 /* ── both ── */
 
+int mounter_root_attach(struct mounter *m, int tree_fd, unsigned attrs, struct err *e)
+{
+    auto_close int tree = tree_fd;
+    if (!m->old_api)
+        return attach_root(m, &tree, "/", e);
+    if (old_bind(m, tree, old_base(m).text, attrs) < 0)
+        return refused(e, "/");
+    return old_root(m, attrs, "/", e);
+}
+
 int mounter_root_bind(struct mounter *m, int src_fd, unsigned attrs, struct err *e)
 {
-    const struct source src = { src_fd, "" };
-    if (m->old_api) {
-        if (old_bind(&src, old_base(m).text, attrs) < 0)
-            return refused(e, "/");
-        return old_root(m, attrs, "/", e);
-    }
-    auto_close int tree = clone_tree(&src, attrs);
-    return attach_root(m, &tree, "/", e);
+    int tree = m->old_api ? fcntl(src_fd, F_DUPFD_CLOEXEC, 3) : clone_tree(src_fd, "", attrs);
+    return tree < 0 ? refused(e, "/") : mounter_root_attach(m, tree, attrs, e);
 }
 
 /* Always by mount(2): the new calls want one for each option. */
@@ -247,25 +253,17 @@ int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e)
     return old_root(m, 0, "/", e);
 }
 
-int mounter_make_fs(const struct mount_fs *fs, struct err *e)
+int mounter_clone(const struct mounter *m, const char *path, unsigned attrs)
 {
-    int tree = make_fs(fs);
-    return tree < 0 ? refused(e, "/") : tree;
+    return m->old_api ? open(path, O_PATH | O_CLOEXEC) : clone_tree(AT_FDCWD, path, attrs);
 }
 
-int mounter_root_tree(struct mounter *m, int tree_fd, struct err *e)
-{
-    return attach_root(m, &tree_fd, "/", e);
-}
-
-static int bind_on(struct mounter *m, const struct source *src, const struct mount_target *target,
+int mounter_attach(struct mounter *m, int tree_fd, const struct mount_target *target,
                    unsigned attrs, struct err *e)
 {
-    if (!m->old_api) {
-        auto_spent int tree = clone_tree(src, attrs);
-        return tree < 0 || attach(tree, target->fd) < 0 ? refused(e, target->path) : 0;
-    }
-    if (old_bind(src, fd_path(target->fd).text, attrs) < 0)
+    if (!m->old_api)
+        return attach(tree_fd, target->fd) < 0 ? refused(e, target->path) : 0;
+    if (old_bind(m, tree_fd, fd_path(target->fd).text, attrs) < 0)
         return refused(e, target->path);
     auto_close int now = fs_open_at(m->root_fd, target->path, O_PATH, 0, e);
     if (now < 0)
@@ -273,19 +271,16 @@ static int bind_on(struct mounter *m, const struct source *src, const struct mou
     return old_set_attrs(now, attrs) < 0 ? refused(e, target->path) : 0;
 }
 
-int mounter_bind_on(struct mounter *m, const char *path, const struct mount_target *target,
-                    unsigned attrs, struct err *e)
-{
-    return bind_on(m, &(struct source){ AT_FDCWD, path }, target, attrs, e);
-}
-
 int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs, struct err *e)
 {
     auto_spent int dst_fd = fs_open_at(m->root_fd, dst, O_PATH, 0, e);
     if (dst_fd < 0)
         return -1;
-    return bind_on(m, &(struct source){ src_fd, "" }, &(struct mount_target){ dst, dst_fd }, attrs,
-                   e);
+    const struct mount_target target = { dst, dst_fd };
+    if (m->old_api)
+        return mounter_attach(m, src_fd, &target, attrs, e);
+    auto_spent int tree = clone_tree(src_fd, "", attrs);
+    return tree < 0 ? refused(e, dst) : mounter_attach(m, tree, &target, attrs, e);
 }
 
 int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst, struct err *e)
@@ -299,8 +294,7 @@ int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst, st
     return tree < 0 || attach(tree, dst_fd) < 0 ? refused(e, dst) : 0;
 }
 
-/* After pivot_root the old root lies over the new one's "/", and over that, when there is a base,
- * the file system that holds the base. */
+/* After pivot_root the old root lies over the new one's "/", and over that what lay over it. */
 static int let_go_of_old_root(const struct mounter *m)
 {
     for (int layers = (m->base_fd < 0 ? 1 : 2) - !defence("old-root"); layers; layers--)

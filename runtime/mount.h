@@ -25,7 +25,8 @@ enum mount_flag {
 
 struct mounter {
     int root_fd; /* the new root; -1 before mounter_root_* */
-    int base_fd; /* it is mounted on this one's entry MOUNTER_BASE; -1: on the old "/". Lent. */
+    int base_fd; /* it is mounted on this one's entry MOUNTER_BASE, and the file system of this one
+                    on the old "/"; -1: it is mounted on the old "/" itself. Lent. */
     bool old_api;
 };
 
@@ -36,35 +37,31 @@ struct mount_fs {
     unsigned attrs;
 };
 
-/* Linux 5.12 and later, unless a seccomp filter forbids them. */
-bool mounter_has_new_calls(void);
-
 void mounter_open(struct mounter *m);
 void mounter_close(struct mounter *m);
 
-/* Make the new root: a bind of the directory SRC_FD with all that is mounted below it, or a fresh
- * file system. ERR_HOST where the kernel refuses. */
+/* Make the new root: a bind of the directory SRC_FD with all that is mounted below it, the same of
+ * what mounter_clone gave, or a fresh file system. ERR_HOST where the kernel refuses. */
 MUST_CHECK int mounter_root_bind(struct mounter *m, int src_fd, unsigned attrs, struct err *e);
+MUST_CHECK int mounter_root_attach(struct mounter *m, int tree_fd, unsigned attrs, struct err *e);
 MUST_CHECK int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e);
-
-/* The same in two steps, for kernels with the new calls: a mount without a place, from any mount
- * namespace, and the new root made of it. mounter_root_tree takes TREE_FD. */
-MUST_CHECK int mounter_make_fs(const struct mount_fs *fs, struct err *e);
-MUST_CHECK int mounter_root_tree(struct mounter *m, int tree_fd, struct err *e);
 
 /* Bind SRC_FD (a directory or not, opened in this mount namespace) onto DST inside the new root;
  * DST exists and is of the same type. Attributes go to every mount below too. */
 MUST_CHECK int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs,
                             struct err *e);
 
-/* The same with the host's PATH as the source, onto TARGET, which the caller has opened (O_PATH) as
- * PATH inside the new root. */
+/* What mounter_bind does in two steps. mounter_clone: the tree at the host's PATH as it is now, a
+ * mount without a place; -1 with errno. On old kernels only a descriptor, and the tree is taken
+ * when it is attached. mounter_attach: onto TARGET, which the caller has opened (O_PATH) as PATH
+ * inside the new root. */
 struct mount_target {
     const char *path;
     int fd;
 };
-MUST_CHECK int mounter_bind_on(struct mounter *m, const char *path,
-                               const struct mount_target *target, unsigned attrs, struct err *e);
+MUST_CHECK int mounter_clone(const struct mounter *m, const char *path, unsigned attrs);
+MUST_CHECK int mounter_attach(struct mounter *m, int tree_fd, const struct mount_target *target,
+                              unsigned attrs, struct err *e);
 
 /* Mount a fresh file system onto the directory DST inside the new root. */
 MUST_CHECK int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst,

@@ -14,15 +14,19 @@ enum {
     MAX_ENTRIES = 4096, /* of a directory that is covered: each costs a mount */
 };
 
-int newroot_open(struct newroot *r, struct err *e)
+void newroot_init(struct newroot *r)
 {
-    struct mount_fs session = { .type = "tmpfs",
-                                .source = "hpcc",
-                                .options = "mode=0755",
-                                .attrs = MOUNT_NOSUID | MOUNT_NODEV };
-    struct stat st;
     *r = (struct newroot){ .session_fd = -1 };
     mounter_open(&r->m);
+}
+
+int newroot_open(struct newroot *r, struct err *e)
+{
+    const struct mount_fs session = { .type = "tmpfs",
+                                      .source = "hpcc",
+                                      .options = "mode=0755",
+                                      .attrs = MOUNT_NOSUID | MOUNT_NODEV };
+    struct stat st;
     if (mounter_root_fs(&r->m, &session, e) < 0)
         return -1;
     r->session_fd = steal_fd(&r->m.root_fd);

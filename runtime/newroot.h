@@ -19,7 +19,9 @@ struct newroot {
     struct strv covers; /* directories of the image that the underlay shows in its place */
 };
 
-/* Make the session; the caller has its own mount namespace. */
+/* The caller has its own mount namespace. Between the two calls the host's tree is as it was: clone
+ * what is wanted of it. newroot_open makes the session. */
+void newroot_init(struct newroot *r);
 MUST_CHECK int newroot_open(struct newroot *r, struct err *e);
 void newroot_close(struct newroot *r);
 

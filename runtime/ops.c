@@ -12,21 +12,32 @@
 #include "runtime/devices.h"
 #include "runtime/fds.h"
 
-/* First all mount points are found or made, then all mounts: a directory that has to be covered is
- * so while nothing is mounted below it. */
-struct performing {
-    struct newroot *r;
-    const struct runtime_plan *p;
-    struct stat root;
-    int *target; /* of the operation with the same index, by a path without links; -1: not known */
-    bool exact;  /* so far each mount went onto its target: what is known still holds */
+struct ops_one {
+    int tree;   /* of a bind, see mounter_clone; -1 */
+    int why;    /* errno, when there is none */
+    int target; /* by a path without links; -1: not known */
 };
 
-static void performing_fini(struct performing *x)
+void ops_open(struct ops *x)
 {
-    for (size_t i = 0; i < x->p->n_ops; i++)
-        fds_spend(x->target[i]);
-    free(x->target);
+    const struct runtime_plan *p = x->p;
+    x->one = mem_alloc(p->n_ops * sizeof *x->one);
+    for (size_t i = 0; i < p->n_ops; i++) {
+        const struct plan_op *op = &p->ops[i];
+        x->one[i] = (struct ops_one){ .tree = -1, .target = -1 };
+        if (op->kind == PLAN_BIND)
+            x->one[i].tree = mounter_clone(&x->r->m, op->src, op->attrs);
+        x->one[i].why = errno;
+    }
+}
+
+void ops_close(struct ops *x)
+{
+    for (size_t i = 0; x->one && i < x->p->n_ops; i++) {
+        fds_spend(x->one[i].target);
+        fds_spend(x->one[i].tree);
+    }
+    free(x->one);
 }
 
 /* Whether an earlier operation's mount decides about what is at PATH. */
@@ -40,18 +51,18 @@ static bool below_earlier(const struct runtime_plan *p, size_t n, const char *pa
 
 /* ── mount points ── */
 
-static int how_to_open(const struct performing *x, const struct plan_op *op)
+static int how_to_open(const struct ops *x, const struct plan_op *op)
 {
     return (op->attrs & MOUNT_LINK) && !x->r->m.old_api ? O_PATH | O_NOFOLLOW : O_PATH;
 }
 
-static bool find_target(struct performing *x, size_t i)
+static bool find_target(struct ops *x, size_t i)
 {
     const struct plan_op *op = &x->p->ops[i];
     if (str_eq(op->dst, "/")) /* check_target refuses it */
         return false;
-    x->target[i] = fs_open_plain_at(x->r->m.root_fd, op->dst, how_to_open(x, op));
-    return x->target[i] >= 0;
+    x->one[i].target = fs_open_plain_at(x->r->m.root_fd, op->dst, how_to_open(x, op));
+    return x->one[i].target >= 0;
 }
 
 static int provide(struct newroot *r, const struct runtime_plan *p, const struct plan_op *op,
@@ -78,7 +89,7 @@ static bool is_covered(const struct newroot *r, const char *path)
 }
 
 /* With --writable nothing is made, since what the user writes there has to reach the image. */
-static int provide_all(struct performing *x, struct err *e)
+static int provide_all(struct ops *x, struct err *e)
 {
     const struct runtime_plan *p = x->p;
     bool make = !(p->flags & RUNTIME_WRITABLE);
@@ -95,7 +106,7 @@ static int provide_all(struct performing *x, struct err *e)
     }
     for (size_t i = 0; i < p->n_ops; i++)
         if (is_covered(x->r, p->ops[i].dst) && !below_earlier(p, i, p->ops[i].dst)) {
-            cleanup_fd(&x->target[i]);
+            cleanup_fd(&x->one[i].target);
             (void)find_target(x, i);
         }
     return 0;
@@ -109,7 +120,18 @@ static int seal_for_root(struct newroot *r, const struct runtime_plan *p, struct
     return p->uid == 0 && !p->userns && defence("proc-seal") ? devices_seal_proc(&r->m, e) : 0;
 }
 
-static int perform_op(const struct performing *x, const struct plan_op *op, int target,
+static int perform_bind(const struct ops *x, const struct plan_op *op, const struct ops_one *one,
+                        struct err *e)
+{
+    if (one->tree < 0) {
+        errno = one->why;
+        return err_sys(e, "cannot open '%s'", op->src);
+    }
+    return mounter_attach(&x->r->m, one->tree, &(struct mount_target){ op->dst, one->target },
+                          op->attrs, e);
+}
+
+static int perform_op(const struct ops *x, const struct plan_op *op, const struct ops_one *one,
                       struct err *e)
 {
     struct newroot *r = x->r;
@@ -117,10 +139,9 @@ static int perform_op(const struct performing *x, const struct plan_op *op, int 
     struct mount_fs fs = {
         .type = "tmpfs", .source = "hpcc", .options = op->src, .attrs = op->attrs
     };
-    const struct mount_target at = { op->dst, target };
     switch (op->kind) {
     case PLAN_BIND:
-        if (mounter_bind_on(&r->m, op->src, &at, op->attrs, e) < 0)
+        if (perform_bind(x, op, one, e) < 0)
             return -1;
         return str_eq(op->dst, "/proc") ? seal_for_root(r, p, e) : 0;
     case PLAN_TMPFS:
@@ -142,7 +163,7 @@ static int perform_op(const struct performing *x, const struct plan_op *op, int 
 
 /* A target inside a tmpfs of ours can still be made; with --writable one elsewhere cannot, since it
  * would stay in the image. */
-static int open_target(const struct performing *x, const struct plan_op *op)
+static int open_target(const struct ops *x, const struct plan_op *op)
 {
     struct newroot *r = x->r;
     const struct runtime_plan *p = x->p;
@@ -156,7 +177,7 @@ static int open_target(const struct performing *x, const struct plan_op *op)
     return fs_open_at(r->m.root_fd, op->dst, O_PATH, 0, NULL);
 }
 
-static int no_target(const struct performing *x, const struct plan_op *op, struct err *e)
+static int no_target(const struct ops *x, const struct plan_op *op, struct err *e)
 {
     err_set(e, ERR_INPUT, "there is no '%s' in the container to mount on", op->dst);
     if (x->p->flags & RUNTIME_WRITABLE)
@@ -166,8 +187,7 @@ static int no_target(const struct performing *x, const struct plan_op *op, struc
 }
 
 /* Why nothing can be mounted there; the kernel only says EINVAL. */
-static int check_target(const struct performing *x, const struct plan_op *op, int target,
-                        struct err *e)
+static int check_target(const struct ops *x, const struct plan_op *op, int target, struct err *e)
 {
     struct stat st;
     if (fstat(target, &st) < 0)
@@ -182,25 +202,25 @@ static int check_target(const struct performing *x, const struct plan_op *op, in
     return 0;
 }
 
-static int perform_one(struct performing *x, size_t i, struct err *e)
+static int perform_one(struct ops *x, size_t i, struct err *e)
 {
     const struct plan_op *op = &x->p->ops[i];
-    x->exact = x->exact && x->target[i] >= 0;
+    x->exact = x->exact && x->one[i].target >= 0;
     if (!x->exact) {
-        cleanup_fd(&x->target[i]);
-        x->target[i] = open_target(x, op);
-        if (x->target[i] < 0)
+        cleanup_fd(&x->one[i].target);
+        x->one[i].target = open_target(x, op);
+        if (x->one[i].target < 0)
             return no_target(x, op, e);
-        if (check_target(x, op, x->target[i], e) < 0)
+        if (check_target(x, op, x->one[i].target, e) < 0)
             return -1;
     }
-    if (perform_op(x, op, x->target[i], e) == 0)
+    if (perform_op(x, op, &x->one[i], e) == 0)
         return 0;
     auto_err struct err why = { 0 };
-    return check_target(x, op, x->target[i], &why) < 0 ? err_move(e, &why) : -1;
+    return check_target(x, op, x->one[i].target, &why) < 0 ? err_move(e, &why) : -1;
 }
 
-static int perform_all(struct performing *x, struct err *e)
+static int perform_all(struct ops *x, struct err *e)
 {
     const struct runtime_plan *p = x->p;
     bool lenient = p->flags & RUNTIME_WRITABLE;
@@ -221,11 +241,8 @@ static int perform_all(struct performing *x, struct err *e)
     return 0;
 }
 
-int ops_perform(struct newroot *r, const struct runtime_plan *p, struct err *e)
+int ops_perform(struct ops *x, struct err *e)
 {
-    cleanup_with(performing_fini) struct performing x = { .r = r, .p = p, .exact = true };
-    x.target = mem_alloc(p->n_ops * sizeof *x.target);
-    for (size_t i = 0; i < p->n_ops; i++)
-        x.target[i] = -1;
-    return provide_all(&x, e) < 0 ? -1 : perform_all(&x, e);
+    x->exact = true;
+    return provide_all(x, e) < 0 ? -1 : perform_all(x, e);
 }

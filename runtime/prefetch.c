@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/prefetch.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 
-#include <stdbool.h>
-
 #include "base/fs.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "base/strv.h"
 #include "runtime/fds.h"
 
 enum {
-    CHUNK = 128 * 1024, /* what the kernel takes at once, at least */
+    WINDOW = 128 * 1024, /* what the kernel takes at once, at least */
     MAX_FILE = 2 << 20,
+    STACK_BYTES = 128 * 1024,
 };
 
 /* The kernel knows each entry's inode after this. */
@@ -32,9 +35,9 @@ static bool read_ahead(int root_fd, const char *path)
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return false;
     /* the kernel's window for such readers is twice as wide */
-    off_t chunk = posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL) == 0 ? 2 * CHUNK : CHUNK;
-    for (off_t at = 0; at < st.st_size && at < MAX_FILE; at += chunk)
-        if (readahead(fd, at, (size_t)chunk) < 0)
+    off_t step = posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL) == 0 ? 2 * WINDOW : WINDOW;
+    for (off_t at = 0; at < st.st_size && at < MAX_FILE; at += step)
+        if (readahead(fd, at, (size_t)step) < 0)
             break;
     return true;
 }
@@ -61,24 +64,56 @@ void prefetch_libc(int root_fd)
             return;
 }
 
-static void prefetch_found(int root_fd, const char *path, const char *name)
+/* ── aside ── */
+
+struct aside {
+    int root_fd;
+    struct strv programs; /* the first one that is there */
+};
+
+static void *fetch(void *arg)
 {
-    auto_strv struct strv dirs = { 0 };
-    strv_split(&dirs, path ? path : "", ":");
-    for (size_t i = 0; i < dirs.n; i++) {
-        auto_free char *full = path_join(dirs.v[i], name);
-        if (read_ahead(root_fd, full))
-            return;
-    }
+    struct aside *a = arg;
+    prefetch_libc(a->root_fd);
+    read_ahead(a->root_fd, "/etc/ld.so.cache");
+    for (size_t i = 0; i < a->programs.n; i++)
+        if (read_ahead(a->root_fd, a->programs.v[i]))
+            break;
+    close(a->root_fd);
+    strv_free(&a->programs);
+    free(a);
+    return NULL;
 }
 
-void prefetch_program(int root_fd, const struct runtime_plan *p)
+/* As far as can be told before the image's own environment is known. */
+static void list_programs(const struct runtime_plan *p, struct strv *out)
 {
-    read_ahead(root_fd, "/etc/ld.so.cache");
+    const char *path = strv_env_get(&p->env, "PATH");
+    auto_strv struct strv dirs = { 0 };
     if (p->action != RUNTIME_EXEC)
-        read_ahead(root_fd, "/bin/sh");
+        strv_add(out, "/bin/sh");
     else if (strchr(p->argv.v[0], '/'))
-        read_ahead(root_fd, p->argv.v[0]);
+        strv_add(out, p->argv.v[0]);
     else
-        prefetch_found(root_fd, strv_env_get(&p->env, "PATH"), p->argv.v[0]);
+        strv_split(&dirs, path ? path : "", ":");
+    for (size_t i = 0; i < dirs.n; i++)
+        strv_take(out, path_join(dirs.v[i], p->argv.v[0]));
+}
+
+void prefetch_aside(int root_fd, const struct runtime_plan *p)
+{
+    struct aside *a = mem_zero(1, sizeof *a);
+    pthread_attr_t attr;
+    pthread_t thread;
+    a->root_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
+    list_programs(p, &a->programs);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &attr, fetch, a) != 0) {
+        close(a->root_fd);
+        strv_free(&a->programs);
+        free(a);
+    }
+    pthread_attr_destroy(&attr);
 }

@@ -8,18 +8,25 @@
 #include "runtime/prefetch.h"
 #include "runtime/share.h"
 
-/* A descriptor from before the mount namespace cannot be bound: open again by name, and see that it
- * is the same directory. */
-static int mount_dir(struct newroot *r, const struct runtime_plan *p, struct err *e)
+static unsigned dir_attrs(const struct runtime_plan *p)
 {
-    struct stat a, b;
-    unsigned attrs = MOUNT_NOSUID | MOUNT_NODEV | (p->flags & RUNTIME_WRITABLE ? 0 : MOUNT_RO);
-    auto_close int fd = open(p->image_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &a) < 0 || fstat(p->image_fd, &b) < 0)
+    return MOUNT_NOSUID | MOUNT_NODEV | (p->flags & RUNTIME_WRITABLE ? 0 : MOUNT_RO);
+}
+
+/* A descriptor from before the mount namespace cannot be bound: go there again by name, and see
+ * that it is the same directory. */
+int rootfs_clone(const struct newroot *r, const struct runtime_plan *p, struct rootfs *f,
+                 struct err *e)
+{
+    struct stat st;
+    if (p->root != PLAN_ROOT_DIR)
+        return 0;
+    f->dir_fd = mounter_clone(&r->m, p->image_path, dir_attrs(p));
+    if (f->dir_fd < 0 || fstat(f->dir_fd, &st) < 0)
         return err_sys(e, "cannot open root '%s'", p->image_path);
-    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+    if (st.st_dev != p->image_stat.st_dev || st.st_ino != p->image_stat.st_ino)
         return err_set(e, ERR_FAILED, "root '%s' was replaced just now", p->image_path);
-    return mounter_root_bind(&r->m, fd, attrs, e);
+    return 0;
 }
 
 static struct disk disk_of(const struct runtime_plan *p)
@@ -34,32 +41,26 @@ static struct disk disk_of(const struct runtime_plan *p)
 
 int rootfs_start(const struct runtime_plan *p, struct rootfs *f, struct err *e)
 {
-    const struct disk disk = disk_of(p);
     if (p->root == PLAN_ROOT_FUSE && server_start(p, &f->server, e) < 0)
         return -1;
-    if (layers_start(p, &f->layers, e) < 0)
-        return -1;
-    if (early_possible(p))
-        f->early = early_start(p, &disk);
-    return 0;
+    return layers_start(p, &f->layers, e);
 }
 
 void rootfs_close(struct rootfs *f)
 {
     server_close(&f->server);
     layers_close(&f->layers);
-    early_free(f->early);
-    f->early = NULL;
+    cleanup_fd(&f->dir_fd);
+    f->dir_fd = -1;
 }
 
-static int mount_loop(struct newroot *r, const struct runtime_plan *p, struct early *early,
-                      struct err *e)
+static int mount_loop(struct newroot *r, const struct runtime_plan *p, struct err *e)
 {
     const struct disk disk = disk_of(p);
-    if (!early)
-        return disk_mount_loop(r, &disk, e);
-    int tree = early_take(early, e);
-    return tree < 0 ? -1 : mounter_root_tree(&r->m, tree, e);
+    if (disk_mount_loop(r, &disk, e) < 0)
+        return -1;
+    prefetch_aside(r->m.root_fd, p);
+    return 0;
 }
 
 static int mount_fuse(struct newroot *r, const struct runtime_plan *p, struct server *server,
@@ -80,13 +81,13 @@ static int mount_image(struct newroot *r, const struct runtime_plan *p, struct r
 {
     switch (p->root) {
     case PLAN_ROOT_LOOP:
-        return mount_loop(r, p, f->early, e);
+        return mount_loop(r, p, e);
     case PLAN_ROOT_FUSE:
         return mount_fuse(r, p, &f->server, e);
     case PLAN_ROOT_DIR:
         break;
     }
-    return mount_dir(r, p, e);
+    return mounter_root_attach(&r->m, steal_fd(&f->dir_fd), dir_attrs(p), e);
 }
 
 int rootfs_mount(struct newroot *r, const struct runtime_plan *p, struct rootfs *f, struct err *e)

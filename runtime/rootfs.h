@@ -4,7 +4,6 @@
 
 /* The image as the new root's bottom: by loop device, FUSE or bind, with an overlay when asked. */
 
-#include "runtime/early.h"
 #include "runtime/layers.h"
 #include "runtime/newroot.h"
 #include "runtime/plan.h"
@@ -13,17 +12,21 @@
 /* What is at work for the root before there are namespaces. */
 struct rootfs {
     struct server server; /* answers for PLAN_ROOT_FUSE */
-    struct early *early;  /* mounts PLAN_ROOT_LOOP; NULL: rootfs_mount does */
+    int dir_fd;           /* PLAN_ROOT_DIR: its tree, see mounter_clone; -1 */
     struct layers layers;
 };
 #define ROOTFS_INIT                                                                                \
     {                                                                                              \
-        .server = { .sock_fd = -1, .listen_fd = -1 }, .layers = LAYERS_INIT                        \
+        .server = { .sock_fd = -1, .listen_fd = -1 }, .dir_fd = -1, .layers = LAYERS_INIT          \
     }
 
 /* Start it, in the namespaces of the caller. server.listen_fd may be set already. */
 MUST_CHECK int rootfs_start(const struct runtime_plan *p, struct rootfs *f, struct err *e);
 void rootfs_close(struct rootfs *f);
+
+/* Between newroot_init and newroot_open. */
+MUST_CHECK int rootfs_clone(const struct newroot *r, const struct runtime_plan *p, struct rootfs *f,
+                            struct err *e);
 
 MUST_CHECK int rootfs_mount(struct newroot *r, const struct runtime_plan *p, struct rootfs *f,
                             struct err *e);

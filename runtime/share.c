@@ -248,27 +248,29 @@ enum share_found share_find(const struct runtime_plan *p, int proc_fd, int *list
 
 /* ── after ── */
 
-struct first_mount {
+struct root_mount {
     const char *source;
-    bool matches;
+    bool found, differs;
 };
 
-static int look_at_first(void *ctx, const struct mountinfo *mi)
+static int look_at_root(void *ctx, const struct mountinfo *mi)
 {
-    struct first_mount *f = ctx;
-    f->matches = str_eq(mi->mount_point, "/") && str_starts(mi->type, "fuse") &&
-                 str_eq(mi->source, f->source);
-    return 1;
+    struct root_mount *r = ctx;
+    if (!str_eq(mi->mount_point, "/"))
+        return 0;
+    r->found = true;
+    r->differs |= !str_starts(mi->type, "fuse") || !str_eq(mi->source, r->source);
+    return 0;
 }
 
 int share_check(const struct runtime_plan *p, int proc_fd, struct err *e)
 {
     struct share_source source;
     share_source(p, &source);
-    struct first_mount first = { .source = source.text };
-    if (mountinfo_each(proc_fd, look_at_first, &first) < 0)
+    struct root_mount root = { .source = source.text };
+    if (mountinfo_each(proc_fd, look_at_root, &root) < 0)
         return err_sys(e, "cannot check the shared mounts");
-    if (first.matches || !defence("share"))
+    if ((root.found && !root.differs) || !defence("share"))
         return 0;
     err_set(e, ERR_FAILED, "what was joined is not a run of image '%s'", p->image_path);
     return err_hint(e, "some process of yours pretends to be one; '--no-share' joins nothing");

@@ -31,6 +31,7 @@ runs() {
         expect 0 '^one$' old exec -B "$work/user/src:/opt/deep/er:ro" $i cat /opt/deep/er/f
         expect 1 'Read-only' old exec -B "$work/user/src:/opt/deep/er:ro" $i touch /opt/deep/er/g
         expect 0 '^one$' old exec -B "$work/user/src/f:/etc/f" $i cat /etc/f
+        expect 0 '^one$' old exec -B /:/host $i cat "/host$work/user/src/f"
         expect 0 '' old exec -C $i sh -c 'ls /dev/null && touch /tmp/x'
         expect 0 '' old exec $i cat /proc/self/mountinfo
         # What another mount covers completely does not count: the last one at each place does.

@@ -55,6 +55,25 @@ namespaces() {
 }
 both namespaces
 
+binds() {
+    mkdir -p "$work/user/outer/below" "$work/user/inner"
+    touch "$work/user/outer/below/hidden" "$work/user/inner/shown"
+    chmod -R a+rX "$work/user"
+    expect 0 '^shown$' me "$hpcc" exec -B /:/host a.img ls "/host$work/user/inner"
+    # the second one lies where a link leads that the first one is mounted by
+    expect 0 '^shown$' me "$hpcc" exec -B "$work/user/outer:/link" -B "$work/user/inner:/opt/below" linked ls /link/below
+    expect 0 '^shown$' me "$hpcc" exec -B "$work/user/inner:/opt/below" -B "$work/user/outer:/link" linked ls /opt/below
+    expect 0 '^shown$' me "$hpcc" exec -B "$work/user/inner:/new/way/to" -B "$work/user/outer:/new/way/too" a.img ls /new/way/to
+    refuse 125 "leads to '/'" me "$hpcc" exec -B "$work/user/inner:/root-link" linked true
+    refuse 125 'not a directory' me "$hpcc" exec -B "$work/user/inner:/etc/passwd" a.img true
+    ok "$who: binds of the host's root, by links, below each other"
+}
+cp -a root linked
+ln -s opt linked/link
+ln -s / linked/root-link
+mkdir linked/opt/below
+both binds
+
 homes() {
     echo mine > "$work/user/note"
     chmod a+r "$work/user/note"

@@ -175,6 +175,8 @@ pretender() { # MODE USER-COMMAND…
     fake=$!
     wait_for grep -q ready pretend.out
 }
+cleanup_hooks+=(unmask_all)
+unmask_all() { pkill -f "peek pretend" || true; }
 unmask() { pkill -f "peek pretend" || true; wait $fake 2> /dev/null || true; }
 
 if [ "$(id -u)" = 0 ]; then
