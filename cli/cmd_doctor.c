@@ -50,7 +50,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     (void)cli;
     struct runtime_finding *f = NULL;
     size_t n = 0;
-    if (runtime_doctor(&f, &n, e) < 0)
+    if (runtime_doctor(cli_squashfs_server, &f, &n, e) < 0)
         return -1;
     if (args_has(args, "json"))
         print_json(f, n);

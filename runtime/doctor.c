@@ -22,6 +22,7 @@
 struct findings {
     struct runtime_finding *v;
     size_t n;
+    char *(*squashfs_server)(void);
 };
 
 static void found(struct findings *f, struct runtime_finding what)
@@ -209,13 +210,26 @@ static void check_home(struct findings *f)
     report(f, "home", false, "your home can be bound", &e);
 }
 
-int runtime_doctor(struct runtime_finding **out, size_t *n, struct err *e)
+static void check_squashfs(struct findings *f)
+{
+    auto_err struct err e = { 0 };
+    auto_free char *path = f->squashfs_server ? f->squashfs_server() : NULL;
+    if (!path) {
+        err_set(&e, ERR_HOST, "this hpcc was built without libsquashfuse");
+        err_hint(&e, "install libsquashfuse-dev and build again, or unpack such images: "
+                     "'unsquashfs -d DIR IMAGE'");
+    }
+    report(f, "squashfs", false, "squashfs and SIF images of anybody can be run", &e);
+}
+
+int runtime_doctor(char *(*squashfs_server)(void), struct runtime_finding **out, size_t *n,
+                   struct err *e)
 {
     static void (*const checks[])(struct findings *) = {
-        check_userns, check_fuse,    check_loop, check_subids, check_overlay,
-        check_kernel, check_memlock, check_tmp,  check_home,
+        check_userns,   check_fuse,   check_loop,    check_subids, check_overlay,
+        check_squashfs, check_kernel, check_memlock, check_tmp,    check_home,
     };
-    struct findings f = { 0 };
+    struct findings f = { .squashfs_server = squashfs_server };
     (void)e;
     for (size_t i = 0; i < ARRAY_LEN(checks); i++)
         checks[i](&f);

@@ -178,7 +178,9 @@ struct runtime_finding {
     char *text; /* what was found */
     char *cure; /* NULL when ok */
 };
-MUST_CHECK int runtime_doctor(struct runtime_finding **out, size_t *n, struct err *e);
+/* SQUASHFS_SERVER: as in struct runtime_spec. */
+MUST_CHECK int runtime_doctor(char *(*squashfs_server)(void), struct runtime_finding **out,
+                              size_t *n, struct err *e);
 void runtime_findings_free(struct runtime_finding *f, size_t n);
 
 #endif

@@ -291,6 +291,62 @@ static void a_hidden_draft_of_a_dead_writer_is_swept_and_a_living_ones_kept(void
     assert_int_equal(count_hidden(f), 1);
 }
 
+static void a_plain_path_has_no_link_in_it(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    auto_close int file = fs_open_plain_at(f->root_fd, "/etc/passwd", O_RDONLY);
+    if (file < 0 && errno == ENOSYS)
+        skip();
+    assert_true(file >= 0);
+    assert_int_equal(fcntl(file, F_GETFD), FD_CLOEXEC);
+    static const char *const links[] = { "/abs", "/dirlink/passwd", "/slash/etc", "/loop" };
+    for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+        assert_int_equal(fs_open_plain_at(f->root_fd, links[i], O_PATH), -1);
+        assert_int_equal(errno, ELOOP);
+    }
+    assert_int_equal(fs_open_plain_at(f->root_fd, "/etc/none", O_PATH), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(fs_open_plain_at(f->root_fd, "/../secret", O_PATH), -1);
+    auto_close int link = fs_open_plain_at(f->root_fd, "/abs", O_PATH | O_NOFOLLOW);
+    assert_int_equal(fstat(link, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+}
+
+struct names {
+    unsigned n, stop_at;
+    bool dots;
+};
+
+static int count_name(void *ctx, const char *name)
+{
+    struct names *names = ctx;
+    names->dots |= str_eq(name, ".") || str_eq(name, "..");
+    return ++names->n == names->stop_at ? 7 : 0;
+}
+
+static void every_name_of_a_directory_comes_once(void **state)
+{
+    struct fixture *f = *state;
+    enum { MANY = 1500 }; /* more than one call gives */
+    for (unsigned i = 0; i < MANY; i++) {
+        auto_free char *name = mem_printf("d/a-rather-long-name-of-a-file-%u", i);
+        write_text(f->root_fd, name, "");
+    }
+    auto_close int fd = openat(f->root_fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct names all = { 0 };
+    assert_int_equal(fs_each_name(fd, count_name, &all), 0);
+    assert_int_equal(all.n, MANY);
+    assert_false(all.dots);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    struct names some = { .stop_at = 3 };
+    assert_int_equal(fs_each_name(fd, count_name, &some), 7);
+    assert_int_equal(some.n, 3);
+    auto_close int file = openat(f->root_fd, "etc/passwd", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fs_each_name(file, count_name, &some), -1);
+    assert_int_equal(errno, ENOTDIR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +367,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             a_hidden_draft_of_a_dead_writer_is_swept_and_a_living_ones_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_plain_path_has_no_link_in_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_name_of_a_directory_comes_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,6 +203,7 @@ ok "--writable on a directory"
 
 doctor() {
     expect 0 '^ok +userns' me "$hpcc" doctor
+    grep -qE '^(ok|limited) +squashfs' <<< "$out" || fail "$who: doctor does not look for the squashfs server"
     expect 0 '"schema":"hpcc.doctor.v1"' me "$hpcc" doctor --json
     expect 0 'LD_PRELOAD +dropped' me env LD_PRELOAD= "$hpcc" env --explain a.img
     expect 0 'FROM_IMAGE +set +the image: /.singularity.d/env/90-environment.sh' me "$hpcc" env --explain a.img
