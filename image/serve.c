@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "image/serve_patience.h"
 
 enum { MIN_THREADS = 4, MAX_THREADS = 32, STACK_BYTES = 512 * 1024 };
 
@@ -118,10 +119,16 @@ static bool others_wait(struct pool *p)
 
 static void answer_all(struct pool *p, const struct buffers *b)
 {
+    struct patience patience = { 0 };
     for (;;) {
+        bool alone = atomic_load(&p->n_threads) == 1; /* else another one sleeps, and is woken */
+        if (alone)
+            patience_wait(&patience, p->fd);
         atomic_fetch_add(&p->n_idle, 1);
         ssize_t n = receive(p->fd, b->in);
         unsigned idle = atomic_fetch_sub(&p->n_idle, 1);
+        if (alone)
+            patience_learn(&patience);
         if (n < 0)
             atomic_store(&p->failed, (int)-n);
         if (n <= 0)
