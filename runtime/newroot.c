@@ -48,9 +48,9 @@ void newroot_close(struct newroot *r)
 /* ── what is missing ── */
 
 struct missing {
-    char *dir;      /* what exists of the path: a directory, or there is no way on */
-    int fd;         /* it, O_PATH */
-    struct stat st; /* it */
+    char *dir;      /* what exists of the path: a directory, or there is no way on; free of links */
+    int fd;         /* it, O_PATH; -1: not opened yet */
+    struct stat st; /* it, when it has been opened */
     char *rest;     /* what has to be made below it; "" when nothing is missing */
 };
 
@@ -59,14 +59,6 @@ static void missing_fini(struct missing *w)
     free(w->dir);
     free(w->rest);
     fds_spend(w->fd);
-}
-
-/* The text of the symlink that FD is. */
-static char *link_text(int fd)
-{
-    char buf[4096];
-    ssize_t n = readlinkat(fd, "", buf, sizeof buf - 1);
-    return n < 0 ? mem_strdup("") : mem_strndup(buf, (size_t)n);
 }
 
 /* Take the first word of what is left. */
@@ -81,69 +73,64 @@ static char *next_word(char **left)
     return word;
 }
 
-static void go_up(char **done)
+/* Put the text of the symlink that W is before what is left. Returns whether it is absolute. */
+static bool follow(const struct missing *w, char **left)
 {
-    char *dir = path_dir(*done);
-    free(*done);
-    *done = dir;
+    char text[4096];
+    ssize_t n = readlinkat(w->fd, "", text, sizeof text - 1);
+    text[n < 0 ? 0 : n] = 0;
+    char *all = path_join(text, *left);
+    free(*left);
+    *left = all;
+    return text[0] == '/';
 }
 
-/* Go to PATH, and look at it. */
-static int stand_at(int root_fd, const char *path, struct missing *w)
+/* Go to DIR, which W takes, without opening it. */
+static void go_to(struct missing *w, char *dir)
 {
-    int fd = fs_open_at(root_fd, path, O_PATH | O_NOFOLLOW, 0, NULL);
-    if (fd < 0)
-        return -1;
     fds_spend(w->fd);
-    w->fd = fd;
-    return fstat(fd, &w->st);
+    free(w->dir);
+    *w = (struct missing){ .dir = dir, .fd = -1 };
 }
 
-/* Split PATH where it ends to exist: DIR is free of links, so that it names what will be covered.
- * A dangling link is followed to where it points, since that is where the kernel would look. */
+static int open_here(int root_fd, struct missing *w)
+{
+    if (w->fd < 0)
+        w->fd = fs_open_at(root_fd, w->dir, O_PATH | O_NOFOLLOW, 0, NULL);
+    return w->fd < 0 ? -1 : fstat(w->fd, &w->st);
+}
+
+/* Split PATH where it ends to exist; DIR names what will be covered. A dangling link is followed to
+ * where it points, since that is where the kernel would look. */
 static int find_missing(int root_fd, const char *path, struct missing *out, struct err *e)
 {
     auto_free char *left = mem_strdup(path);
-    auto_free char *done = mem_strdup("/");
-    bool moved = true; /* OUT is not at DONE */
+    go_to(out, mem_strdup("/"));
     for (unsigned links = 0; links <= MAX_LINKS;) {
         auto_free char *word = next_word(&left);
         if (word && strcmp(word, ".") == 0) /* not str_eq: GCC 12 at -O2 would have it freed */
             continue;
-        if (word && str_eq(word, "..")) {
-            go_up(&done);
-            moved = true;
+        if (word && strcmp(word, "..") == 0) {
+            go_to(out, path_dir(out->dir));
             continue;
         }
-        auto_free char *here = path_join(done, word ? word : "");
-        struct missing next = { .fd = -1 };
-        if (!word || stand_at(root_fd, here, &next) < 0) {
-            if (moved && stand_at(root_fd, done, out) < 0)
-                return err_sys(e, "cannot look at '%s' in the image", done);
-            out->dir = steal_ptr(done);
+        cleanup_with(missing_fini) struct missing next = { .fd = -1 };
+        next.dir = word ? path_join(out->dir, word) : NULL;
+        if (!word || open_here(root_fd, &next) < 0) {
             out->rest = !word ? mem_strdup("") : *left ? path_join(word, left) : steal_ptr(word);
+            if (out->fd < 0 && open_here(root_fd, out) < 0)
+                return err_sys(e, "cannot look at '%s' in the image", out->dir);
             return 0;
         }
         if (S_ISLNK(next.st.st_mode)) {
-            auto_free char *text = link_text(next.fd);
-            fds_spend(next.fd);
-            char *all = path_join(text, left);
-            free(left);
-            left = all;
             links++;
-            if (text[0] != '/')
-                continue;
-            free(done);
-            done = mem_strdup("/");
-            moved = true;
+            if (follow(&next, &left))
+                go_to(out, mem_strdup("/"));
             continue;
         }
-        fds_spend(out->fd);
-        out->fd = next.fd;
-        out->st = next.st;
-        moved = false;
-        free(done);
-        done = steal_ptr(here);
+        struct missing before = *out;
+        *out = next;
+        next = before;
     }
     return err_set(e, ERR_INPUT, "too many links on the way to '%s' in the image", path);
 }

@@ -157,6 +157,10 @@ const char *plan_env_of(const char *const *envp, const char *name);
 MUST_CHECK int plan_build(struct runtime_plan *p, const struct runtime_spec *spec,
                           const struct plan_host *host, struct err *e);
 
+/* plan_build for the calling process on this host. */
+MUST_CHECK int plan_for_host(struct runtime_plan *p, const struct runtime_spec *spec,
+                             struct err *e);
+
 /* Fill p->env and p->env_after; p's home, user and image_path are set. */
 void plan_environment(struct runtime_plan *p, const struct runtime_spec *spec);
 
