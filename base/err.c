@@ -36,6 +36,8 @@ int err_sys(struct err *e, const char *fmt, ...)
     auto_free char *what = mem_vprintf(fmt, ap);
     va_end(ap);
     put(e, ERR_FAILED, sys, mem_printf("%s: %s", what, strerror(sys)));
+    if (sys == EMFILE)
+        err_hint(e, "a hundred descriptors are enough for nearly everything: 'ulimit -n 256'");
     errno = sys;
     return -1;
 }

@@ -30,8 +30,8 @@ struct err {
 /* Set code and message, dropping what was there. Always returns -1. */
 int err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF(3, 4);
 
-/* As err_set with ERR_FAILED and ": strerror(errno)" added; keeps errno in e->sys. Always returns
- * -1. */
+/* As err_set with ERR_FAILED and ": strerror(errno)" added; keeps errno in e->sys. EMFILE
+ * comes with its cure as hint. Always returns -1. */
 int err_sys(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 
 /* As err_set with ERR_INPUT and "FILE:LINE: " before the message. Always returns -1. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -104,14 +105,28 @@ static int compare(const void *a, const void *b)
     return x - y;
 }
 
+enum { FEW = 16, MANY = 64, ENOUGH = 256 };
+
 static struct {
-    int fd[64];
+    int fd[MANY];
     size_t n;
+    size_t max; /* FEW where descriptors are scarce; 0: not looked yet */
 } spent;
+
+/* How many may be kept back. */
+static size_t most(void)
+{
+    struct rlimit limit;
+    if (spent.n < FEW)
+        return FEW;
+    if (!spent.max)
+        spent.max = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= ENOUGH ? MANY : FEW;
+    return spent.max;
+}
 
 void fds_spend(int fd)
 {
-    if (spent.n == ARRAY_LEN(spent.fd))
+    if (spent.n >= most())
         fds_close_spent();
     if (fd >= 0)
         spent.fd[spent.n++] = fd;

@@ -144,6 +144,8 @@ descriptors() {
     expect 0 '^closed$' me sh -c "echo x | { exec 7<&0; '$hpcc' exec -c a.img sh -c '[ -e /proc/self/fd/7 ] || echo closed'; }"
     expect 0 '^kept$' me sh -c "echo kept | { exec 7<&0; '$hpcc' exec -c --keep-fd 7 a.img sh -c 'cat <&7'; }"
     refuse 125 'not an open descriptor' me "$hpcc" exec --keep-fd 99 a.img true
+    expect 0 '^few$' me sh -c "ulimit -n 64; '$hpcc' exec a.img echo few"
+    refuse 125 'Too many open files' me sh -c "ulimit -n 20; '$hpcc' exec a.img true"
     ok "$who: which descriptors pass"
 }
 both descriptors
