@@ -223,9 +223,18 @@ MUST_CHECK int image_lock(int fd, const char *path, enum image_lock kind, struct
 
 /* Attach FD to a free loop device by LOOP_CONFIGURE (SET_FD and SET_STATUS64 on kernels before 5.8)
  * with autoclear; returns the device's descriptor, which keeps it alive, and its name
- * ("/dev/loop3"). */
-MUST_CHECK int image_loop_attach(int fd, uint64_t offset, bool read_only, char name[32],
-                                 struct err *e);
+ * ("/dev/loop3").
+ *
+ * block_bytes  of the file system, 512 … the page's: a device with blocks of this size is not read
+ *              twice when it is mounted. Only a hint, and 0 where there is none. */
+struct image_loop_spec {
+    int fd;
+    uint64_t offset;
+    uint64_t file_bytes; /* 0: unknown */
+    uint32_t block_bytes;
+    bool read_only;
+};
+MUST_CHECK int image_loop_attach(const struct image_loop_spec *spec, char name[32], struct err *e);
 
 /* ── read: our own hardened reader ────────────────────────────────────────────────────────────────
  */

@@ -90,19 +90,27 @@ static int try_attach(const struct attach *a, char name[32], struct err *e)
     return err_sys(e, "cannot attach a loop device");
 }
 
-int image_loop_attach(int fd, uint64_t offset, bool read_only, char name[32], struct err *e)
+/* What the device shows is cut to whole blocks. */
+static uint32_t block_size(const struct image_loop_spec *spec)
+{
+    uint32_t b = spec->block_bytes;
+    return b >= 512 && spec->file_bytes && spec->offset % b == 0 && spec->file_bytes % b == 0 ? b
+                                                                                              : 0;
+}
+
+int image_loop_attach(const struct image_loop_spec *spec, char name[32], struct err *e)
 {
     auto_close int control_fd = need_control(e);
     if (control_fd < 0)
         return -1;
     struct attach a = {
         .control_fd = control_fd,
-        .file_fd = fd,
-        .open_flags = read_only ? O_RDONLY : O_RDWR,
-        .config = { .fd = (uint32_t)fd },
+        .file_fd = spec->fd,
+        .open_flags = spec->read_only ? O_RDONLY : O_RDWR,
+        .config = { .fd = (uint32_t)spec->fd, .block_size = block_size(spec) },
     };
-    a.config.info.lo_offset = offset;
-    a.config.info.lo_flags = LO_FLAGS_AUTOCLEAR | (read_only ? LO_FLAGS_READ_ONLY : 0);
+    a.config.info.lo_offset = spec->offset;
+    a.config.info.lo_flags = LO_FLAGS_AUTOCLEAR | (spec->read_only ? LO_FLAGS_READ_ONLY : 0);
     for (int tries = 0; tries < ATTACH_TRIES; tries++) {
         int loop_fd = try_attach(&a, name, e);
         if (loop_fd != -2)

@@ -2,6 +2,7 @@
 #include "runtime/disk.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "base/defence.h"
 #include "base/mem.h"
@@ -23,13 +24,17 @@ static int attach(struct newroot *r, const struct disk *d, const struct mount_fs
 
 /* Our own reader looks first: it tells in words what the kernel would answer with EINVAL, and its
  * whitelist stands before the kernel's driver. */
-static int validate(const struct disk *d, struct err *e)
+static int validate(const struct disk *d, uint32_t *block_bytes, struct err *e)
 {
     auto_image_reader struct image_reader *reader = NULL;
+    struct image_fs_stat fs;
+    *block_bytes = 0;
     if (d->image->kind != IMAGE_EXT)
         return 0;
     if (image_reader_open(d->fd, d->image->fs_offset, &reader, e) < 0)
         return err_wrap(e, "image '%s'", d->path);
+    image_read_fs_stat(reader, &fs);
+    *block_bytes = fs.block_bytes <= (uint32_t)sysconf(_SC_PAGESIZE) ? fs.block_bytes : 0;
     return 0;
 }
 
@@ -43,9 +48,15 @@ int disk_mount_loop(struct newroot *r, const struct disk *d, struct err *e)
 {
     char device[32];
     enum image_lock lock = d->writable ? IMAGE_LOCK_WRITE : IMAGE_LOCK_READ;
-    if (image_lock(d->fd, d->path, lock, e) < 0 || validate(d, e) < 0)
+    struct image_loop_spec spec = {
+        .fd = d->fd,
+        .offset = d->image->fs_offset,
+        .file_bytes = d->image->file_bytes,
+        .read_only = !d->writable,
+    };
+    if (image_lock(d->fd, d->path, lock, e) < 0 || validate(d, &spec.block_bytes, e) < 0)
         return -1;
-    auto_close int loop = image_loop_attach(d->fd, d->image->fs_offset, !d->writable, device, e);
+    auto_close int loop = image_loop_attach(&spec, device, e);
     if (loop < 0)
         return -1;
     bool ext = d->image->kind == IMAGE_EXT;

@@ -35,7 +35,8 @@ static void assert_mounts_equal(const char *dir, const char *img, const char *tr
     char name[32];
     auto_free char *at = path_join(dir, "mnt");
     auto_close int fd = open(img, O_RDONLY | O_CLOEXEC);
-    auto_close int loop = image_loop_attach(fd, 0, true, name, &e);
+    auto_close int loop =
+        image_loop_attach(&(struct image_loop_spec){ .fd = fd, .read_only = true }, name, &e);
     if (loop < 0)
         fail_msg("%s", e.msg);
     assert_int_equal(mkdir(at, 0755), 0);

@@ -2,6 +2,7 @@
 #include "image/image.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +42,8 @@ static int attach_and_look(bool read_only)
     auto_err struct err e = { 0 };
     char name[32], buf[6];
     auto_close int fd = open(path, read_only ? O_RDONLY : O_RDWR);
-    auto_close int loop_fd = image_loop_attach(fd, MARK_AT, read_only, name, &e);
+    auto_close int loop_fd = image_loop_attach(
+        &(struct image_loop_spec){ .fd = fd, .offset = MARK_AT, .read_only = read_only }, name, &e);
     if (loop_fd < 0)
         return e.code == ERR_HOST && e.hint ? 77 : 1;
     close(steal_fd(&fd)); /* the device keeps the file */
@@ -65,12 +67,41 @@ static void device_shows_the_file(void **state)
     assert_int_equal(attach_and_look(false), 0);
 }
 
+/* The size of the device's blocks, or 0 when there are no loop devices here. */
+static int block_size_for(uint64_t file_bytes, uint64_t offset, uint32_t block_bytes)
+{
+    char name[32];
+    int size = 0;
+    auto_close int fd = open(path, O_RDONLY);
+    const struct image_loop_spec spec = { .fd = fd,
+                                          .offset = offset,
+                                          .file_bytes = file_bytes,
+                                          .block_bytes = block_bytes,
+                                          .read_only = true };
+    auto_close int loop_fd = image_loop_attach(&spec, name, NULL);
+    return loop_fd < 0 || ioctl(loop_fd, BLKSSZGET, &size) < 0 ? 0 : size;
+}
+
+static void the_block_size_is_a_hint_that_never_cuts_the_file(void **state)
+{
+    (void)state;
+    int size = block_size_for(FILE_BYTES, 4096, 4096);
+    if (size == 0)
+        skip();
+    assert_true(size == 4096 || size == 512); /* before Linux 5.8 */
+    assert_int_equal(block_size_for(FILE_BYTES, 31, 4096), 512);
+    assert_int_equal(block_size_for(FILE_BYTES + 512, 0, 4096), 512);
+    assert_int_equal(block_size_for(0, 0, 4096), 512);
+    assert_int_equal(block_size_for(FILE_BYTES, 0, 0), 512);
+}
+
 static void device_goes_with_its_descriptor(void **state)
 {
     (void)state;
     char name[32];
     auto_close int fd = open(path, O_RDONLY);
-    int loop_fd = image_loop_attach(fd, 0, true, name, NULL);
+    int loop_fd =
+        image_loop_attach(&(struct image_loop_spec){ .fd = fd, .read_only = true }, name, NULL);
     if (loop_fd < 0)
         skip();
     close(loop_fd);
@@ -113,7 +144,8 @@ static void a_device_that_stays_busy_is_an_error_in_the_end(void **state)
         char name[32];
         int fd = open(path, O_RDONLY);
         deny_call(SYS_ioctl, LOOP_CONFIGURE, EBUSY);
-        int loop_fd = image_loop_attach(fd, 0, true, name, &e);
+        int loop_fd =
+            image_loop_attach(&(struct image_loop_spec){ .fd = fd, .read_only = true }, name, &e);
         _exit(loop_fd == -1 && e.code == ERR_HOST && strstr(e.msg, "free loop device") ? 0 : 1);
     }
     int status = 0;
@@ -148,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(device_shows_the_file),
+        cmocka_unit_test(the_block_size_is_a_hint_that_never_cuts_the_file),
         cmocka_unit_test(device_goes_with_its_descriptor),
         cmocka_unit_test(kernels_without_loop_configure_work_too),
         cmocka_unit_test(a_device_that_stays_busy_is_an_error_in_the_end),
