@@ -24,6 +24,7 @@ static const struct {
     { "clone3", SYS_clone3 },         { "capset", SYS_capset },
     { "pivot_root", SYS_pivot_root }, { "setresuid", SYS_setresuid },
     { "prctl", SYS_prctl },           { "umount2", SYS_umount2 },
+    { "open_tree_attr", 467 }, /* Linux 6.15; newer than the headers */
 };
 
 int main(int argc, char **argv)

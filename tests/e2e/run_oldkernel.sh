@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The same runs on a kernel that lacks the newer system calls (before Linux 5.2, 5.6, 5.12), and on
+# The same runs on a kernel that lacks the newer system calls (before Linux 5.2, 5.6, 5.12, 6.15), and on
 # hosts that refuse user namespaces.
 # shellcheck source=tests/e2e/_lib.sh
 . "$(dirname "$0")/_lib.sh"
@@ -45,11 +45,13 @@ runs() {
     ok "$who: without ${missing[*]}"
 }
 
-missing=(mount_setattr)
+missing=(open_tree_attr)
+both runs
+missing=(open_tree_attr mount_setattr)
 both runs
 missing=(openat2)
 both runs
-missing=(openat2 open_tree move_mount mount_setattr fsopen fsconfig fsmount close_range pidfd_open)
+missing=(openat2 open_tree open_tree_attr move_mount mount_setattr fsopen fsconfig fsmount close_range pidfd_open)
 both runs
 
 # Whatever step of giving up power fails: the program is not started.
