@@ -44,6 +44,13 @@ MUST_CHECK char *proc_find(const char *name);
 /* The environment that proc_run gives when envp is NULL. */
 extern const char *const proc_clean_env[];
 
+/* Close the descriptors FIRST to LAST, those of them that are open. For qsort(3): by number. */
+void proc_close_span(unsigned first, unsigned last);
+int proc_compare_fds(const void *a, const void *b);
+
+/* Start a thread that nobody waits for. Returns 0, or an error number. */
+MUST_CHECK int proc_thread(size_t stack_bytes, void *(*run)(void *arg), void *arg);
+
 /* Every signal back to its default and none blocked, for a child that starts afresh. */
 void proc_signals_default(void);
 

@@ -70,11 +70,6 @@ static void redirect(int output_fd)
 
 /* Lua scriptlets run in our process: no descriptor but ours and the packages' stays open. Those of
  * the packages have no order, so the rest is closed one gap at a time. */
-static int compare_fds(const void *a, const void *b)
-{
-    return *(const int *)a - *(const int *)b;
-}
-
 static int close_others(const struct yum_install_spec *in, int words_fd)
 {
     size_t n = in->trans->n + 2;
@@ -82,7 +77,7 @@ static int close_others(const struct yum_install_spec *in, int words_fd)
     memcpy(keep, in->fds, in->trans->n * sizeof *keep);
     keep[n - 2] = words_fd;
     keep[n - 1] = in->rootfs_fd;
-    qsort(keep, n, sizeof *keep, compare_fds);
+    qsort(keep, n, sizeof *keep, proc_compare_fds);
     int from = 3;
     for (size_t i = 0; i < n; i++) {
         if (keep[i] > from && syscall(SYS_close_range, from, keep[i] - 1, 0) < 0)

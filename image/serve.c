@@ -21,8 +21,8 @@ enum { MIN_THREADS = 4, MAX_THREADS = 32, STACK_BYTES = 512 * 1024 };
 struct pool {
     struct serve_state state;
     int fd;
-    atomic_uint max; /* as wanted (0: by the number of CPUs) until COUNTED */
-    bool counted;
+    atomic_uint max;
+    bool one_cpu;
     atomic_uint n_threads;
     atomic_uint n_idle;
     atomic_uint n_alone; /* requests taken by the only thread that was free */
@@ -76,23 +76,9 @@ static void send_reply(int fd, const struct serve_request *q, uint8_t *buf, int 
 
 static void *work(void *arg);
 
-static unsigned count_threads(unsigned wanted)
-{
-    cpu_set_t cpus;
-    unsigned n = wanted;
-    if (n == 0 && sched_getaffinity(0, sizeof cpus, &cpus) == 0)
-        n = (unsigned)CPU_COUNT(&cpus);
-    if (wanted == 0 && n < MIN_THREADS)
-        n = MIN_THREADS;
-    return n < MAX_THREADS ? n : MAX_THREADS;
-}
-
 static void add_thread(struct pool *p)
 {
     pthread_mutex_lock(&p->lock);
-    if (!p->counted)
-        p->max = count_threads(p->max);
-    p->counted = true;
     if (p->n_started + 1 < p->max) {
         atomic_fetch_add(&p->n_threads, 1);
         if (pthread_create(&p->thread[p->n_started], &p->attr, work, p) == 0)
@@ -101,12 +87,6 @@ static void add_thread(struct pool *p)
             atomic_fetch_sub(&p->n_threads, 1); /* those that are there do the work */
     }
     pthread_mutex_unlock(&p->lock);
-}
-
-static bool may_grow(struct pool *p)
-{
-    unsigned max = atomic_load(&p->max);
-    return max == 0 || atomic_load(&p->n_threads) < max;
 }
 
 /* A look at every sixteenth request is soon enough, and costs a start next to nothing. */
@@ -119,7 +99,7 @@ static bool others_wait(struct pool *p)
 
 static void answer_all(struct pool *p, const struct buffers *b)
 {
-    struct patience patience = { 0 };
+    struct patience patience = { .never = p->one_cpu };
     for (;;) {
         bool alone = atomic_load(&p->n_threads) == 1; /* else another one sleeps, and is woken */
         if (alone)
@@ -133,7 +113,7 @@ static void answer_all(struct pool *p, const struct buffers *b)
             atomic_store(&p->failed, (int)-n);
         if (n <= 0)
             return;
-        if (idle == 1 && may_grow(p) && others_wait(p))
+        if (idle == 1 && atomic_load(&p->n_threads) < p->max && others_wait(p))
             add_thread(p);
         struct serve_request q;
         if (serve_request_parse(b->in, (size_t)n, &q) < 0)
@@ -182,6 +162,19 @@ static int greet(int fd, const struct buffers *b, struct err *e)
     }
 }
 
+/* Those that we may use; 0: not known. */
+static unsigned count_cpus(void)
+{
+    cpu_set_t cpus;
+    return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 0;
+}
+
+static unsigned count_threads(unsigned wanted, unsigned cpus)
+{
+    unsigned n = wanted ? wanted : cpus < MIN_THREADS ? MIN_THREADS : cpus;
+    return n < MAX_THREADS ? n : MAX_THREADS;
+}
+
 /* A request takes microseconds and somebody waits for it: ask for short turns, which come sooner
  * (Linux 6.12; before, and where it is refused, nothing changes). Threads inherit it. */
 static void ask_for_short_turns(void)
@@ -209,7 +202,11 @@ int image_serve(const struct image_serve_spec *spec, struct err *e)
     if (rc != 0)
         return rc < 0 ? -1 : 0;
 
-    struct pool p = { .fd = spec->fuse_fd, .max = spec->n_threads, .n_threads = 1 };
+    unsigned cpus = count_cpus();
+    struct pool p = { .fd = spec->fuse_fd,
+                      .max = count_threads(spec->n_threads, cpus),
+                      .one_cpu = cpus == 1,
+                      .n_threads = 1 };
     p.state.tree = spec->tree;
     spec->tree->ops->fs_stat(spec->tree, &p.state.fs);
     p.state.all_root = spec->all_root;
@@ -220,7 +217,6 @@ int image_serve(const struct image_serve_spec *spec, struct err *e)
 
     pthread_mutex_lock(&p.lock); /* a thread that is being made counts */
     unsigned n = p.n_started;
-    p.counted = true;
     p.max = 0;
     pthread_mutex_unlock(&p.lock);
     for (unsigned i = 0; i < n; i++)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/defence.h"
+#include "base/proc.h"
 
 /* The server parses what a stranger wrote, outside of the container. When the reader has a hole
  * after all, this is what is left to find behind it: a few descriptors, and reading and writing
@@ -172,24 +173,6 @@ static int forbid_files(struct err *e)
     return 0;
 }
 
-static void close_span(unsigned first, unsigned last)
-{
-    if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
-        return;
-    struct rlimit limit = { .rlim_cur = 1024 };
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
-    for (unsigned fd = first; fd <= last && fd < limit.rlim_cur && fd < 1u << 16; fd++)
-        close((int)fd);
-}
-
-static int compare_fds(const void *a, const void *b)
-{
-    int x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return x - y;
-}
-
 /* Standard streams to /dev/null: a pipe held open here would keep its reader waiting for as long as
  * the mount lives. */
 static int keep_only(const struct image_confine_spec *spec, struct err *e)
@@ -205,17 +188,17 @@ static int keep_only(const struct image_confine_spec *spec, struct err *e)
     for (size_t i = 0; i < spec->n_keep && n < ARRAY_LEN(sorted); i++)
         if (spec->keep_fds[i] >= 0)
             sorted[n++] = spec->keep_fds[i];
-    qsort(sorted, n, sizeof sorted[0], compare_fds);
+    qsort(sorted, n, sizeof sorted[0], proc_compare_fds);
     unsigned from = 3;
     for (size_t i = 0; i < n; i++) {
         unsigned fd = (unsigned)sorted[i];
         if (fd < from)
             return err_set(e, ERR_BUG, "the file server's descriptors overlap the standard ones");
         if (fd > from)
-            close_span(from, fd - 1);
+            proc_close_span(from, fd - 1);
         from = fd + 1;
     }
-    close_span(from, ~0u);
+    proc_close_span(from, ~0u);
     return 0;
 }
 

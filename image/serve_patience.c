@@ -2,7 +2,6 @@
 #include "image/serve_patience.h"
 
 #include <poll.h>
-#include <sched.h>
 #include <time.h>
 
 enum {
@@ -23,16 +22,6 @@ static uint64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* Where there is one processor, polling keeps the asker from it. */
-static bool one_processor(struct patience *p)
-{
-    cpu_set_t cpus;
-    if (!p->counted)
-        p->one_processor = sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) == 1;
-    p->counted = true;
-    return p->one_processor;
 }
 
 static void failed(struct patience *p, unsigned how_much)
@@ -68,7 +57,7 @@ static void poll_for_a_while(struct patience *p, int fd)
 void patience_wait(struct patience *p, int fd)
 {
     p->replied = now_ns();
-    if (p->polls && !one_processor(p))
+    if (p->polls && !p->never)
         poll_for_a_while(p, fd);
 }
 

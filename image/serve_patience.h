@@ -18,7 +18,8 @@ struct patience {
     unsigned pause;    /* requests until polling is tried again */
     unsigned setbacks; /* times that it was given up */
     bool polls;
-    bool one_processor, counted;
+    bool
+        never; /* set by the caller where there is one processor: polling keeps the asker from it */
 };
 
 /* The last request is done with: return when another one waits on FD, or it is time to sleep. */

@@ -2,11 +2,11 @@
 #include "runtime/door.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "base/proc.h"
 #include "runtime/fdpass.h"
 
 enum {
@@ -106,16 +106,10 @@ static void *keep_door(void *arg)
 void door_open(const struct door *d)
 {
     struct keeper *k = mem_zero(1, sizeof *k);
-    pthread_attr_t attr;
-    pthread_t thread;
     k->door = *d;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attr, keep_door, k) != 0) {
-        close(d->leader_fd);
-        close(d->listen_fd);
-        free(k);
-    }
-    pthread_attr_destroy(&attr);
+    if (proc_thread(STACK_BYTES, keep_door, k) == 0)
+        return;
+    close(d->leader_fd);
+    close(d->listen_fd);
+    free(k);
 }

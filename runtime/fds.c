@@ -10,6 +10,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/str.h"
 
 /* Kernel file systems whose files are handles on the host: processes, namespaces, settings. */
@@ -97,14 +98,6 @@ int fds_restrict(bool contain, const struct strv *keep, struct err *e)
     return rc < 0 && !(e && e->code) ? err_sys(e, "cannot read '/proc/self/fd'") : rc;
 }
 
-static int compare(const void *a, const void *b)
-{
-    int x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return x - y;
-}
-
 enum { FEW = 16, MANY = 64, ENOUGH = 256 };
 
 static struct {
@@ -140,14 +133,11 @@ void fds_cleanup(const int *fd)
 void fds_close_spent(void)
 {
     int saved = errno;
-    qsort(spent.fd, spent.n, sizeof spent.fd[0], compare);
+    qsort(spent.fd, spent.n, sizeof spent.fd[0], proc_compare_fds);
     for (size_t i = 0, end; i < spent.n; i = end) {
         for (end = i + 1; end < spent.n && spent.fd[end] == spent.fd[end - 1] + 1; end++)
             ;
-        if (close_range((unsigned)spent.fd[i], (unsigned)spent.fd[end - 1], 0) == 0)
-            continue;
-        for (size_t k = i; k < end; k++)
-            close(spent.fd[k]);
+        proc_close_span((unsigned)spent.fd[i], (unsigned)spent.fd[end - 1]);
     }
     spent.n = 0;
     errno = saved;

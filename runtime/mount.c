@@ -74,10 +74,12 @@ static int clone_tree(int fd, const char *path, unsigned attrs)
     unsigned how = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
     struct mount_attr set = { .attr_set = new_attrs(attrs) };
     static bool apart; /* both in one call since Linux 6.15 */
-    int both = apart ? -1 : (int)syscall(SYS_open_tree_attr, fd, path, how, &set, sizeof set);
-    if (both >= 0 || (!apart && errno != ENOSYS && errno != EPERM))
-        return both;
-    apart = true;
+    if (!apart) {
+        int both = (int)syscall(SYS_open_tree_attr, fd, path, how, &set, sizeof set);
+        if (both >= 0 || (errno != ENOSYS && errno != EPERM))
+            return both;
+        apart = true;
+    }
     auto_close int tree = open_tree(fd, path, how);
     if (tree < 0)
         return -1;

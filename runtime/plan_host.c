@@ -100,11 +100,6 @@ static void split_fields(struct strv *out, const char *line)
     }
 }
 
-static bool ends_line(const struct str *text)
-{
-    return text->len && text->data[text->len - 1] == '\n';
-}
-
 /* Reads no further than to the line. */
 static void find_local(const char *file, unsigned id, size_t n_fields, struct strv *out)
 {
@@ -116,7 +111,7 @@ static void find_local(const char *file, unsigned id, size_t n_fields, struct st
     while (fd >= 0 && !line && got > 0 && text.len < ACCOUNTS_MAX) {
         got = read(fd, buf, sizeof buf);
         str_add_n(&text, buf, got > 0 ? (size_t)got : 0);
-        if (got == 0 || ends_line(&text))
+        if (got == 0 || str_ends(str_text(&text), "\n"))
             line = accounts_line(str_text(&text), id);
     }
     if (line)

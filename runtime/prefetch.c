@@ -3,13 +3,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "base/strv.h"
 #include "runtime/fds.h"
@@ -71,6 +71,13 @@ struct aside {
     struct strv programs; /* the first one that is there */
 };
 
+static void aside_free(struct aside *a)
+{
+    cleanup_fd(&a->root_fd);
+    strv_free(&a->programs);
+    free(a);
+}
+
 static void *fetch(void *arg)
 {
     struct aside *a = arg;
@@ -79,9 +86,7 @@ static void *fetch(void *arg)
     for (size_t i = 0; i < a->programs.n; i++)
         if (read_ahead(a->root_fd, a->programs.v[i]))
             break;
-    close(a->root_fd);
-    strv_free(&a->programs);
-    free(a);
+    aside_free(a);
     return NULL;
 }
 
@@ -103,17 +108,8 @@ static void list_programs(const struct runtime_plan *p, struct strv *out)
 void prefetch_aside(int root_fd, const struct runtime_plan *p)
 {
     struct aside *a = mem_zero(1, sizeof *a);
-    pthread_attr_t attr;
-    pthread_t thread;
     a->root_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
     list_programs(p, &a->programs);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attr, fetch, a) != 0) {
-        close(a->root_fd);
-        strv_free(&a->programs);
-        free(a);
-    }
-    pthread_attr_destroy(&attr);
+    if (proc_thread(STACK_BYTES, fetch, a) != 0)
+        aside_free(a);
 }

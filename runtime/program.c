@@ -288,8 +288,7 @@ static int failed(struct err *e, const char *name, int code)
 static int reason_against(int root_fd, const char *path)
 {
     char head[256] = "";
-    auto_free char *here = path[0] == '/' ? mem_strdup("/") : getcwd(NULL, 0);
-    auto_free char *full = path_join(here ? here : "/", path);
+    auto_free char *full = path_absolute(path, NULL);
     auto_close int fd = fs_open_at(root_fd, full, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, NULL);
     if (fd < 0)
         return errno == ELOOP ? EACCES : errno == ENOENT || errno == ENOTDIR ? errno : 0;

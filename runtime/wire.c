@@ -60,43 +60,36 @@ static char *take_text(const struct str *all, size_t *pos, uint32_t len)
     return text;
 }
 
-/* 0 as soon as the message is complete, or FD at its end. */
-static int read_message(int fd, struct str *all)
+/* 1 as soon as the message is complete, its head in H; 0: FD ended before it began; -1. */
+static int read_message(int fd, struct str *all, struct wire_head *h)
 {
     char buf[16384];
-    for (uint64_t want = sizeof(struct wire_head); all->len < want;) {
+    uint64_t want = sizeof *h;
+    while (all->len < want) {
         ssize_t n = read(fd, buf, sizeof buf);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return n < 0 ? -1 : 0;
+            return n < 0 || all->len ? -1 : 0;
         str_add_n(all, buf, (size_t)n);
-        if (all->len < sizeof(struct wire_head))
+        if (all->len < sizeof *h)
             continue;
-        struct wire_head h;
-        memcpy(&h, all->data, sizeof h);
-        if (h.magic != WIRE_MAGIC || h.msg_len > WIRE_MAX_TEXT || h.hint_len > WIRE_MAX_TEXT ||
-            h.result_len > WIRE_MAX_BYTES)
+        memcpy(h, all->data, sizeof *h);
+        if (h->magic != WIRE_MAGIC || h->msg_len > WIRE_MAX_TEXT || h->hint_len > WIRE_MAX_TEXT ||
+            h->result_len > WIRE_MAX_BYTES)
             return -1;
-        want = sizeof h + (uint64_t)h.msg_len + h.hint_len + h.result_len;
+        want = sizeof *h + (uint64_t)h->msg_len + h->hint_len + h->result_len;
     }
-    return 0;
+    return all->len == want ? 1 : -1;
 }
 
 int wire_receive(int fd, struct err *from_child, struct str *result)
 {
-    auto_str struct str all = { 0 };
-    if (read_message(fd, &all) < 0)
-        return -1;
-    if (!all.len)
-        return 0;
     struct wire_head h;
-    if (all.len < sizeof h)
-        return -1;
-    memcpy(&h, all.data, sizeof h);
-    uint64_t want = sizeof h + (uint64_t)h.msg_len + h.hint_len + h.result_len;
-    if (want != all.len)
-        return -1;
+    auto_str struct str all = { 0 };
+    int rc = read_message(fd, &all, &h);
+    if (rc != 1)
+        return rc;
     size_t pos = sizeof h;
     auto_free char *msg = take_text(&all, &pos, h.msg_len);
     auto_free char *hint = take_text(&all, &pos, h.hint_len);
