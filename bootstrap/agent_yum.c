@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/rpm_session.h"
+#include "bootstrap/rpm/session.h"
 
 static const char *const always[] = { "/etc/redhat-release", "coreutils", NULL };
 

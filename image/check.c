@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "image/edit.h"
-#include "image/ext_io.h"
-#include "image/source_image.h"
+#include "image/writer/ext_io.h"
+#include "image/tree/image.h"
 
 /* ── our own rules ──────────────────────────────────────────────────────────────────────────────
  */

@@ -7,9 +7,9 @@
 #include "base/path.h"
 #include "image/image.h"
 #include "image/rewrite.h"
-#include "image/source_dir.h"
-#include "image/source_graft.h"
-#include "image/source_write.h"
+#include "image/tree/dir.h"
+#include "image/tree/graft.h"
+#include "image/tree/write.h"
 
 static size_t count(const char *const *list)
 {

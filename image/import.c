@@ -4,8 +4,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "image/image.h"
-#include "image/pack.h"
-#include "image/tar.h"
+#include "image/writer/pack.h"
+#include "image/tar/tar.h"
 
 /* What an archive may unpack to when nobody says: more than the disk has free cannot end well. */
 static uint64_t free_bytes(int fd)

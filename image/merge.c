@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "image/image.h"
 #include "image/rewrite.h"
-#include "image/source_dir.h"
-#include "image/source_merge.h"
+#include "image/tree/dir.h"
+#include "image/tree/merge.h"
 
 struct image_merge {
     char *path;

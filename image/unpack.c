@@ -5,11 +5,11 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "image/image.h"
-#include "image/source_dir.h"
-#include "image/source_image.h"
-#include "image/source_reader.h"
-#include "image/source_write.h"
-#include "image/tar.h"
+#include "image/tree/dir.h"
+#include "image/tree/image.h"
+#include "image/tree/reader.h"
+#include "image/tree/write.h"
+#include "image/tar/tar.h"
 
 void source_image_close(struct source_image *si)
 {

@@ -4,8 +4,8 @@
 
 /* /etc/passwd and /etc/group of the container with the caller in them. */
 
-#include "runtime/newroot.h"
-#include "runtime/plan.h"
+#include "jail/newroot.h"
+#include "runtime/plan/plan.h"
 
 /* TEXT (a passwd or group file) has a line for NAME, or for ID in its third field. */
 bool accounts_has(const char *text, const char *name, unsigned id);

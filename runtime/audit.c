@@ -7,7 +7,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/defence.h"
-#include "runtime/mountinfo.h"
+#include "jail/mountinfo.h"
 
 enum { MAX_BAD = 64 };
 

@@ -2,7 +2,7 @@
 #ifndef RUNTIME_AUDIT_H
 #define RUNTIME_AUDIT_H
 
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 /* Inside the new root, ask the kernel whether what was built is what was promised: every mount that
  * is left nosuid, all outside /dev nodev, the image read-only unless it was asked for, nothing of

@@ -4,8 +4,8 @@
 
 /* An image file mounted: as the new root's bottom, or aside, as a layer. */
 
-#include "runtime/newroot.h"
-#include "runtime/plan.h"
+#include "jail/newroot.h"
+#include "runtime/plan/plan.h"
 #include "runtime/server.h"
 
 struct disk {

@@ -12,10 +12,10 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "runtime/mount.h"
+#include "jail/mount.h"
 #include "runtime/runtime.h"
-#include "runtime/userns.h"
-#include "runtime/wire.h"
+#include "jail/userns.h"
+#include "jail/wire.h"
 
 /* Everything is tried, not guessed: in a child, so that nothing stays. */
 

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/proc.h"
-#include "runtime/fdpass.h"
+#include "jail/fdpass.h"
 
 enum {
     STACK_BYTES = 64 * 1024,

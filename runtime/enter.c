@@ -18,16 +18,16 @@
 #include "base/path.h"
 #include "runtime/accounts.h"
 #include "runtime/audit.h"
-#include "runtime/caps.h"
+#include "jail/caps.h"
 #include "base/defence.h"
-#include "runtime/fds.h"
-#include "runtime/newroot.h"
+#include "jail/fds.h"
+#include "jail/newroot.h"
 #include "runtime/ops.h"
 #include "runtime/prefetch.h"
 #include "runtime/program.h"
-#include "runtime/seccomp.h"
+#include "jail/seccomp.h"
 #include "runtime/share.h"
-#include "runtime/userns.h"
+#include "jail/userns.h"
 
 /* ── namespaces ── */
 

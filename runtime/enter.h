@@ -2,7 +2,7 @@
 #ifndef RUNTIME_ENTER_H
 #define RUNTIME_ENTER_H
 
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 #include "runtime/rootfs.h"
 
 /* Make the namespaces of the plan for this process, except that of --pid. IN_USERNS: the user

@@ -15,8 +15,8 @@
 #include "base/proc.h"
 #include "base/progress.h"
 #include "base/str.h"
-#include "runtime/userns.h"
-#include "runtime/wire.h"
+#include "jail/userns.h"
+#include "jail/wire.h"
 
 /* ── the stage ── */
 

@@ -7,7 +7,7 @@
  * from the terminal reaches it, and an ordinary user's is root of a user namespace: it can read
  * and remove all that the run has written, whatever its modes. */
 
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 struct keeper {
     pid_t pid;     /* 0: none */

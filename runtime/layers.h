@@ -4,8 +4,8 @@
 
 /* The overlay over an image: --overlay, --writable-tmpfs, and the stage of a merge. */
 
-#include "runtime/newroot.h"
-#include "runtime/plan.h"
+#include "jail/newroot.h"
+#include "runtime/plan/plan.h"
 #include "runtime/server.h"
 
 struct layers {

@@ -2,7 +2,7 @@
 #include <signal.h>
 
 #include "runtime/keeper.h"
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 /* A run whose changes are merged at its end:
  *   caller   holds the image's lock, waits for the program, then has the keeper merge

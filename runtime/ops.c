@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "runtime/accounts.h"
-#include "runtime/devices.h"
-#include "runtime/fds.h"
+#include "jail/devices.h"
+#include "jail/fds.h"
 
 struct ops_one {
     int tree;   /* of a bind, see mounter_clone; -1 */

@@ -8,8 +8,8 @@
 
 #include <sys/stat.h>
 
-#include "runtime/newroot.h"
-#include "runtime/plan.h"
+#include "jail/newroot.h"
+#include "runtime/plan/plan.h"
 
 struct ops {
     struct newroot *r;

@@ -12,10 +12,10 @@
 #include "base/proc.h"
 #include "base/defence.h"
 #include "runtime/enter.h"
-#include "runtime/fds.h"
+#include "jail/fds.h"
 #include "runtime/share.h"
-#include "runtime/userns.h"
-#include "runtime/wire.h"
+#include "jail/userns.h"
+#include "jail/wire.h"
 
 /* Without --pid the calling process itself enters and becomes the program, so that the scheduler
  * sees the pid it started. With --pid the namespace's first process has to be a child:

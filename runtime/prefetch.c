@@ -12,7 +12,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/strv.h"
-#include "runtime/fds.h"
+#include "jail/fds.h"
 
 enum {
     WINDOW = 128 * 1024, /* what the kernel takes at once, at least */

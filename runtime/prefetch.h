@@ -5,7 +5,7 @@
 /* What nearly every start needs from an image, asked for in one go instead of piece by piece.
  * Nothing depends on it, and an image without it loses nothing. */
 
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 /* The names in the root, most of which are looked up soon. */
 void prefetch_names(int root_fd);

@@ -7,7 +7,7 @@
  * script of ours that reads them and then becomes the program. Arguments travel as arguments, never
  * as text of a script. */
 
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 struct program {
     struct strv argv; /* argv[0] absolute, or a name to look up in PATH */

@@ -5,8 +5,8 @@
 /* The image as the new root's bottom: by loop device, FUSE or bind, with an overlay when asked. */
 
 #include "runtime/layers.h"
-#include "runtime/newroot.h"
-#include "runtime/plan.h"
+#include "jail/newroot.h"
+#include "runtime/plan/plan.h"
 #include "runtime/server.h"
 
 /* What is at work for the root before there are namespaces. */

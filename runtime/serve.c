@@ -6,10 +6,10 @@
 
 #include "base/defence.h"
 #include "runtime/door.h"
-#include "runtime/fdpass.h"
+#include "jail/fdpass.h"
 #include "runtime/runtime.h"
 #include "runtime/server.h"
-#include "runtime/wire.h"
+#include "jail/wire.h"
 
 /* The life of an image server, in a process of its own. */
 

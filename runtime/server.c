@@ -7,9 +7,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "runtime/fdpass.h"
+#include "jail/fdpass.h"
 #include "runtime/share.h"
-#include "runtime/wire.h"
+#include "jail/wire.h"
 
 enum { READY_TIMEOUT_S = 30 };
 

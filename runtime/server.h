@@ -7,7 +7,7 @@
  * and tells nobody of its end, so that the program never meets it in wait(). It ends with the
  * mount. The mount may be shared by several runs, see share.h. */
 
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 enum { SERVER_FUSE = 'f' }; /* caller to server, over the socket: the mounted FUSE device */
 

@@ -20,9 +20,9 @@
 #include "base/str.h"
 #include "base/defence.h"
 #include "runtime/door.h"
-#include "runtime/fdpass.h"
-#include "runtime/fds.h"
-#include "runtime/mountinfo.h"
+#include "jail/fdpass.h"
+#include "jail/fds.h"
+#include "jail/mountinfo.h"
 
 enum {
     BACKLOG = 4096,

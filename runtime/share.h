@@ -13,7 +13,7 @@
  * namespace made by this user right below ours, a mount namespace that belongs to it, and in it a
  * root that is this image, which only hpcc itself can have mounted there. */
 
-#include "runtime/plan.h"
+#include "runtime/plan/plan.h"
 
 enum { SHARE_SOURCE_BYTES = 128 };
 

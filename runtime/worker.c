@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "runtime/runtime.h"
-#include "runtime/userns.h"
-#include "runtime/wire.h"
+#include "jail/userns.h"
+#include "jail/wire.h"
 
 /* Three processes:
  *   caller   waits for the report and answers one question (map the ids: newuidmap wants to be run

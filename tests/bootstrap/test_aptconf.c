@@ -7,7 +7,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "bootstrap/aptconf.h"
+#include "bootstrap/deb/aptconf.h"
 
 /* The mirror of FAMILY and SUITE on a host with sources.list LIST and sources.list.d/NAME TEXT
  * (NULL: no such file). "" stands for none. */

@@ -2,8 +2,8 @@
 #include "tests/base/test.h"
 
 #include "base/mem.h"
-#include "bootstrap/deb_index.h"
-#include "bootstrap/deb_release.h"
+#include "bootstrap/deb/index.h"
+#include "bootstrap/deb/release.h"
 
 static void read_list(struct deb_index *x, const char *text)
 {

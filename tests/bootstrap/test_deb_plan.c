@@ -7,7 +7,7 @@
 
 #include "base/fs.h"
 #include "base/path.h"
-#include "bootstrap/deb_plan.h"
+#include "bootstrap/deb/plan.h"
 
 /* A host with two suite scripts, the keyrings and an apt configuration. */
 struct fake_host {

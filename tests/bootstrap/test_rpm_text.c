@@ -2,10 +2,10 @@
 /* What the yum agent reads before any library sees it: addresses, repomd.xml, metalinks, mirror
  * lists, filelists.xml, modules.yaml. */
 #include "base/mem.h"
-#include "bootstrap/fetch_store.h"
-#include "bootstrap/fetch_url.h"
-#include "bootstrap/rpm_modulemd.h"
-#include "bootstrap/rpm_repo.h"
+#include "bootstrap/fetch/store.h"
+#include "bootstrap/fetch/url.h"
+#include "bootstrap/rpm/modulemd.h"
+#include "bootstrap/rpm/repo.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -72,7 +72,7 @@ without() { # ID FILE FROM TO TEST NAME: the test NAME fails when FROM in FILE i
     ok "$id: $name"
 }
 
-s=image/reader_super.c
+s=image/reader/super.c
 t=test_reader_super
 without I02 $s 'r->first_block != (r->block_bytes == 1024)' '0' $t impossible_geometry_is_refused
 without I05 $s 'if (readable)' 'if (1)' $t features_that_are_not_known_are_refused_bit_by_bit
@@ -86,51 +86,51 @@ without I10 $s 'r->first_ino < 11 ||' '' $t impossible_geometry_is_refused
 without I11 $s 'at[i] < lowest_free_block(r) ||' '' $t descriptors_that_point_astray_are_refused
 without I11 $s 'sorted[g] - sorted[g - 1] < table_blocks(r)' '0' $t descriptors_that_point_astray_are_refused
 without I13 $s 'le32_at(sb, SB_JOURNAL_DEV) != 0' '0' $t impossible_geometry_is_refused
-without I15 image/reader.c 'r->n_free_blocks < r->n_blocks ? r->n_free_blocks : r->n_blocks' 'r->n_free_blocks' $t \
+without I15 image/reader/reader.c 'r->n_free_blocks < r->n_blocks ? r->n_free_blocks : r->n_blocks' 'r->n_free_blocks' $t \
     error_policy_orphans_and_mount_options_are_ignored
 without I29 $s 'n_groups > READER_MAX_GROUPS' '0' $t counts_beyond_the_file_allocate_nothing
 
 t=test_reader_hostile
-i=image/reader_inode.c
+i=image/reader/inode.c
 without I03 $i 'out->flags & ~allowed_flags(r)' '0' $t inode_flags_without_their_feature_make_the_inode_unreadable
 without I04 $i 'if (r->has_extents)' '' $t inode_flags_without_their_feature_make_the_inode_unreadable
-limit=3 without I17 image/reader_dir.c 'rec_len < ENTRY_MIN || rec_len % 4 != 0 ||' '' $t \
+limit=3 without I17 image/reader/dir.c 'rec_len < ENTRY_MIN || rec_len % 4 != 0 ||' '' $t \
     damaged_entries_are_skipped_or_end_the_directory
-without I17 image/reader_dir.c "memchr(d->name, '/', name_len) ||" '' $t damaged_entries_are_skipped_or_end_the_directory
+without I17 image/reader/dir.c "memchr(d->name, '/', name_len) ||" '' $t damaged_entries_are_skipped_or_end_the_directory
 without I18 $i 'st->size >> r->block_bits > r->n_blocks' '0' $t a_directory_of_repeated_blocks_comes_to_an_end
-without I20 image/reader_map.c '!reader_block_ok(r, node)' '0' $t maps_that_lead_astray_end_with_an_error
-without I20 image/reader_map.c 'first != 0 && !reader_block_ok(r, first)' '0' $t maps_that_lead_astray_end_with_an_error
-without I20 image/reader_map.c 'len > r->n_blocks - phys' '0' $t extents_are_checked_node_by_node
-without I20 image/reader_map.c 'n_max > len / EXTENT_BYTES - 1' '0' $t extents_are_checked_node_by_node
+without I20 image/reader/map.c '!reader_block_ok(r, node)' '0' $t maps_that_lead_astray_end_with_an_error
+without I20 image/reader/map.c 'first != 0 && !reader_block_ok(r, first)' '0' $t maps_that_lead_astray_end_with_an_error
+without I20 image/reader/map.c 'len > r->n_blocks - phys' '0' $t extents_are_checked_node_by_node
+without I20 image/reader/map.c 'n_max > len / EXTENT_BYTES - 1' '0' $t extents_are_checked_node_by_node
 without I21 $i 'st->size > reader_max_bytes(r, out->flags & FLAG_EXTENTS)' '0' $t \
     sizes_beyond_the_map_are_damage_and_holes_cost_nothing
-without I22 image/reader_data.c 'size >= sizeof inode.block' '0' $t links_that_lie_about_their_length_are_refused
+without I22 image/reader/data.c 'size >= sizeof inode.block' '0' $t links_that_lie_about_their_length_are_refused
 without I25 $i 'ino == 0 || ino > r->n_inodes' 'ino == 0' $t damaged_entries_are_skipped_or_end_the_directory
 without I25 $i 'ino < r->first_ino && ino != IMAGE_ROOT_INO' '0' $t damaged_entries_are_skipped_or_end_the_directory
 without I26 $i 'st->mode == 0 || st->nlink == 0' '0' $t odd_fields_of_an_inode_do_no_harm
 without I27 $i '*nsec > 999999999' '0' $t odd_fields_of_an_inode_do_no_harm
-without I34 image/reader_data.c 'size >= sizeof inode.block' '0' $t an_image_that_changes_under_the_reader_crashes_nothing
-without I35 image/reader_data.c 'memset(to + done, 0, n);' '(void)to;' $t what_was_not_read_is_never_shown
+without I34 image/reader/data.c 'size >= sizeof inode.block' '0' $t an_image_that_changes_under_the_reader_crashes_nothing
+without I35 image/reader/data.c 'memset(to + done, 0, n);' '(void)to;' $t what_was_not_read_is_never_shown
 
-without I14 image/reader_journal.c 'entry.block >= j->r->n_blocks || entry.journal == 0' '0' test_reader_journal \
+without I14 image/reader/journal.c 'entry.block >= j->r->n_blocks || entry.journal == 0' '0' test_reader_journal \
     a_hostile_journal_is_refused_with_the_cure
-without I14 image/reader_journal.c 'be32_at(sb, 36) != 0 ||' '' test_reader_journal \
+without I14 image/reader/journal.c 'be32_at(sb, 36) != 0 ||' '' test_reader_journal \
     a_hostile_journal_is_refused_with_the_cure
-limit=3 without I14 image/reader_journal.c 'seen > j->n_blocks' '0' test_reader_journal \
+limit=3 without I14 image/reader/journal.c 'seen > j->n_blocks' '0' test_reader_journal \
     a_log_that_runs_in_a_circle_is_refused
-without I23 image/reader_xattr.c 'value_at > a->len || value_len > a->len - value_at' '0' test_reader_xattr \
+without I23 image/reader/xattr.c 'value_at > a->len || value_len > a->len - value_at' '0' test_reader_xattr \
     attributes_in_a_block_are_checked_field_by_field
-without I23 image/reader_xattr.c 'total > a->len - at ||' '' test_reader_xattr attributes_in_a_block_are_checked_field_by_field
-without I24 image/reader_xattr.c 'le16_at(in, at + 2) > 7 ||' '' test_reader_xattr \
+without I23 image/reader/xattr.c 'total > a->len - at ||' '' test_reader_xattr attributes_in_a_block_are_checked_field_by_field
+without I24 image/reader/xattr.c 'le16_at(in, at + 2) > 7 ||' '' test_reader_xattr \
     acls_are_given_in_the_form_of_the_system_calls_or_not_at_all
-without I24 image/reader_xattr.c '(has_id && len - at < 8)' '0' test_reader_xattr \
+without I24 image/reader/xattr.c '(has_id && len - at < 8)' '0' test_reader_xattr \
     acls_are_given_in_the_form_of_the_system_calls_or_not_at_all
-without I33 image/reader_dir.c 'if (len > NAME_MAX_BYTES)' 'if (0)' test_reader paths_follow_links_inside_the_image_only
+without I33 image/reader/dir.c 'if (len > NAME_MAX_BYTES)' 'if (0)' test_reader paths_follow_links_inside_the_image_only
 without I30 image/probe.c '!starts(h, at + EXT_SUPER + 56, "\x53\xef", 2) ||' '' test_probe \
     what_is_no_image_is_named_with_its_cure
 without I31 image/probe.c 'k <= MAX_LAUNCHERS' 'k <= 9' test_reader an_image_behind_launcher_lines_is_read_at_its_offset
-without I16 image/source_reader.c '*slot && S_ISDIR(st.mode)' '0' test_trees a_directory_with_two_names_is_damage
-without I32 image/serve_ops.c 'q->arg_len < ops[op].arg_len' '0' test_serve_confine \
+without I16 image/tree/reader.c '*slot && S_ISDIR(st.mode)' '0' test_trees a_directory_with_two_names_is_damage
+without I32 image/server/ops.c 'q->arg_len < ops[op].arg_len' '0' test_serve_confine \
     requests_of_any_bytes_get_an_answer_that_fits
 without P09 base/str.c "*s < '0' || *s > '9'" "0" base/test_str numbers_are_digits_only_and_bounded
 echo "# $n_controls checks, each missed by its test when it is away"

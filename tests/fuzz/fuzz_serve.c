@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "image/serve.h"
+#include "image/server/serve.h"
 
 enum { SCRIPT = 512, ONE = 64 };
 

@@ -6,9 +6,9 @@
 #include <sys/mman.h>
 
 #include "base/fs.h"
-#include "image/source_image.h"
-#include "image/source_reader.h"
-#include "image/tar.h"
+#include "image/tree/image.h"
+#include "image/tree/reader.h"
+#include "image/tar/tar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

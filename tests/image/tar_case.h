@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-#include "image/tar.h"
+#include "image/tar/tar.h"
 #include "tests/image/tar_make.h"
 
 static int spill_fd = -1;

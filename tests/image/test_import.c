@@ -3,10 +3,10 @@
 
 #include <sys/mman.h>
 
-#include "image/pack.h"
-#include "image/source_dir.h"
-#include "image/source_image.h"
-#include "image/tar.h"
+#include "image/writer/pack.h"
+#include "image/tree/dir.h"
+#include "image/tree/image.h"
+#include "image/tar/tar.h"
 #include "tests/image/tar_make.h"
 
 struct scene {

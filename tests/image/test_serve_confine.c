@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "image/serve.h"
+#include "image/server/serve.h"
 
 /* Each attack returns 0 when it succeeds. All of them do before image_serve_confine: that is the
  * control, and the same code runs both times. */

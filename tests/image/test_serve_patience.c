@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "image/serve_patience.h"
+#include "image/server/patience.h"
 
 enum { START = 63, BURST = 64 }; /* requests of a small start; what makes polling worthwhile */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "image/source.h"
+#include "image/tree/tree.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

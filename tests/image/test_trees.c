@@ -4,9 +4,9 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "image/source_dir.h"
-#include "image/source_write.h"
-#include "image/tar.h"
+#include "image/tree/dir.h"
+#include "image/tree/write.h"
+#include "image/tar/tar.h"
 
 struct scene {
     char *dir;

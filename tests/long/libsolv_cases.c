@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "bootstrap/rpm_solve.h"
+#include "bootstrap/rpm/solve.h"
 
 /* libsolv_cases case|strict|weak FILE... - libsolv's own test cases by the public testcase API.
  *   case    with the solver flags that the case asks for: shows that this program works

@@ -16,7 +16,7 @@ build() { # DIR
     # shellcheck disable=SC2046,SC2086 # words of compiler flags
     (cd "$1" && clang -std=gnu17 -O1 -g -fsanitize=address,undefined,fuzzer -fno-sanitize-recover=all \
         -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. ${flags//-I/-isystem } tests/fuzz/fuzz_squashfs.c image/squash*.c \
-        image/serve_ext.c image/reader*.c base/*.c -o fuzz $(pkg-config --libs squashfuse json-c yaml-0.1) \
+        image/server/ext.c image/reader*.c base/*.c -o fuzz $(pkg-config --libs squashfuse json-c yaml-0.1) \
         $(pkg-config --cflags json-c) 2> "$work/log") || { cat "$work/log"; exit 1; }
 }
 

@@ -8,8 +8,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "runtime/accounts.h"
-#include "runtime/mountinfo.h"
-#include "runtime/plan.h"
+#include "jail/mountinfo.h"
+#include "runtime/plan/plan.h"
 
 /* A host of paper: these paths exist, nothing else. */
 static int look(void *ctx, const char *path)

@@ -14,8 +14,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "runtime/runtime.h"
-#include "runtime/userns.h"
-#include "runtime/wire.h"
+#include "jail/userns.h"
+#include "jail/wire.h"
 
 /* Whether this host gives us a worker at all (a container in CI may not). */
 static int no_main(void *ctx, struct str *result, struct err *e)

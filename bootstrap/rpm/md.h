@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BOOTSTRAP_RPM_MD_H
+#define BOOTSTRAP_RPM_MD_H
+
+/* The metadata of repositories in libsolv: primary.xml or our cache of it, and those paths of
+ * filelists.xml that the request can reach. Private to the room. */
+
+#include <solv/pool.h>
+#include <solv/queue.h>
+
+#include "bootstrap/rpm/repo.h"
+
+struct yum_pool {
+    Pool *pool;
+    struct yum_repo *repos;
+    size_t n_repos;
+    const struct fetch *fetch;
+    int cache_fd;   /* directory of our .solv files; -1: none are kept */
+    Queue file_ids; /* paths that some package requires */
+};
+
+/* Load primary of every repository. */
+MUST_CHECK int yum_pool_load(struct yum_pool *p, struct err *e);
+
+/* Look the paths WANTED up in every repository's filelists.xml and add
+ * what is found to the packages' provides. */
+MUST_CHECK int yum_pool_add_paths(struct yum_pool *p, Queue *wanted, struct err *e);
+
+/* The key under which a repository (SOLVID_META) lists the paths looked up so far. */
+Id yum_pool_paths_key(const struct yum_pool *p);
+
+/* A file of metadata, and how it is read. */
+struct yum_stream {
+    const char *type;     /* "primary", "filelists", "modules", "group" … */
+    uint64_t limit_bytes; /* what is longer unpacked ends early; 0: as announced, 2 GiB at most */
+    bool brief;           /* leave the texts of <description> out: half of primary.xml, of no use */
+    bool too_long;        /* found while reading: it was cut */
+};
+
+/* Fetch, verify and unpack a file of R's metadata. *FILE becomes the stream of its bytes, NULL when
+ * R has no such file. S must outlive it. */
+MUST_CHECK int yum_md_open(const struct yum_pool *p, const struct yum_repo *r, struct yum_stream *s,
+                           FILE **file, struct err *e);
+
+/* Refuse what was cut. */
+MUST_CHECK int yum_md_whole(const struct yum_repo *r, const struct yum_stream *s, struct err *e);
+
+/* Find PATHS of STREAM (a filelists.xml): calls FOUND with the package's checksum in hexadecimal.
+ */
+struct yum_paths {
+    const char *const *paths; /* sorted by strcmp */
+    size_t n;
+    void (*found)(void *ctx, const char *pkgid, size_t path);
+    void *ctx;
+};
+MUST_CHECK int yum_filelists_scan(FILE *stream, const struct yum_paths *p, struct err *e);
+
+/* Read R's cache into its Repo; false: there is none that holds. */
+bool yum_cache_read(struct yum_pool *p, struct yum_repo *r);
+/* Write it; failure only costs time and is told in the debug log. */
+void yum_cache_write(struct yum_pool *p, struct yum_repo *r);
+
+#endif

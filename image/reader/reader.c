@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "image/reader/reader.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static int load(struct image_reader *r, struct err *e)
+{
+    if (reader_super_load(r, e) < 0 || reader_groups_load(r, e) < 0)
+        return -1;
+    if (r->needs_recovery) {
+        if (reader_journal_load(r, e) < 0)
+            return -1;
+        reader_cache_drop(r->cache);
+        if (r->n_replay && (reader_super_load(r, e) < 0 || reader_groups_load(r, e) < 0))
+            return -1;
+    }
+    struct image_stat root;
+    if (image_read_stat(r, IMAGE_ROOT_INO, &root) < 0 || !S_ISDIR(root.mode)) {
+        err_set(e, ERR_INPUT, "damaged: it has no root directory");
+        return err_hint(e, "check it with 'hpcc check'");
+    }
+    return 0;
+}
+
+int image_reader_open(int fd, uint64_t offset, struct image_reader **out, struct err *e)
+{
+    auto_image_reader struct image_reader *r = mem_zero(1, sizeof *r);
+    if (offset >> 62)
+        return err_set(e, ERR_INPUT, "file system offset %llu out of range",
+                       (unsigned long long)offset);
+    r->fd = fd;
+    r->base = offset;
+    r->cache = reader_cache_new();
+    if (load(r, e) < 0)
+        return -1;
+    *out = steal_ptr(r);
+    return 0;
+}
+
+void image_reader_close(struct image_reader *r)
+{
+    if (!r)
+        return;
+    reader_cache_free(r->cache);
+    free(r->inode_tables);
+    free(r->replay);
+    free(r);
+}
+
+void image_read_fs_stat(const struct image_reader *r, struct image_fs_stat *out)
+{
+    *out = (struct image_fs_stat){
+        .blocks = r->n_blocks,
+        .free_blocks = r->n_free_blocks < r->n_blocks ? r->n_free_blocks : r->n_blocks,
+        .inodes = r->n_inodes,
+        .free_inodes = r->n_free_inodes < r->n_inodes ? r->n_free_inodes : r->n_inodes,
+        .block_bytes = r->block_bytes,
+    };
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "runtime/plan/plan.h"
+
+/* The layers of --overlay, and where the changes of a merge wait. */
+
+/* Take ":ro" or ":rw" from the end of TEXT. */
+static bool take_access(char *text)
+{
+    bool writable = !str_ends(text, ":ro");
+    if (!writable || str_ends(text, ":rw"))
+        text[strlen(text) - strlen(":ro")] = 0;
+    return writable;
+}
+
+static int open_layer_image(const struct runtime_plan *p, struct plan_layer *l, struct err *e)
+{
+    struct stat st;
+    l->fd = image_open(l->path, &l->image, e);
+    if (l->fd < 0)
+        return -1;
+    if (l->image.kind != IMAGE_EXT) {
+        err_set(e, ERR_INPUT, "'%s' holds no ext file system", l->path);
+        return err_hint(e, "'hpcc create IMAGE' makes an empty one, 'mkdir DIR' a directory; both "
+                           "can be overlays");
+    }
+    if (fstat(l->fd, &st) < 0)
+        return err_sys(e, "cannot look at '%s'", l->path);
+    bool by_kernel = geteuid() == 0 && !p->userns && plan_only_root_writes(l->fd, &st);
+    l->kind = by_kernel ? PLAN_LAYER_LOOP : PLAN_LAYER_FUSE;
+    l->drop_to_owner = geteuid() == 0;
+    l->owner_uid = st.st_uid;
+    l->owner_gid = st.st_gid;
+    if (l->writable && geteuid() != 0 && st.st_uid != geteuid()) {
+        err_set(e, ERR_FAILED, "cannot write to '%s': it is another user's", l->path);
+        return err_hint(e, "':ro' behind its name only reads it");
+    }
+    return by_kernel && l->writable ? plan_reopen_writable(l->path, &l->fd, e) : 0;
+}
+
+static int open_layer(const struct runtime_plan *p, const char *text, struct plan_layer *l,
+                      struct err *e)
+{
+    auto_free char *given = mem_strdup(text);
+    struct stat st;
+    l->fd = -1;
+    l->writable = take_access(given);
+    l->path = realpath(given, NULL);
+    if (!l->path || stat(l->path, &st) < 0) {
+        err_sys(e, "cannot open '%s'", given);
+        return err_hint(e, "make it first: 'mkdir -p %s', or 'hpcc create %s' for an image", given,
+                        given);
+    }
+    l->kind = PLAN_LAYER_DIR;
+    return S_ISDIR(st.st_mode) ? 0 : open_layer_image(p, l, e);
+}
+
+/* Whether a directory of the file system FD can be an overlay's upper one. */
+static bool takes_uppers(int fd)
+{
+    static const long not_these[] = {
+        NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,         CIFS_SUPER_MAGIC,      SMB2_SUPER_MAGIC,
+        FUSE_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC,   CEPH_SUPER_MAGIC,      V9FS_MAGIC,
+        AFS_SUPER_MAGIC,  0x0bd00bd0 /* Lustre */, 0x47504653 /* GPFS */, 0x19830326 /* BeeGFS */,
+    };
+    struct statfs fs;
+    if (fstatfs(fd, &fs) < 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(not_these); i++)
+        if ((uint32_t)fs.f_type == (uint32_t)not_these[i])
+            return false;
+    return true;
+}
+
+static void choose_stage(struct runtime_plan *p, const struct runtime_spec *spec)
+{
+    const char *image =
+        p->merge == PLAN_MERGE_LAYER ? p->layers[p->n_layers - 1].path : p->image_path;
+    auto_free char *beside = path_dir(image);
+    auto_close int fd = open(beside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *temp = plan_env_of(spec->envp, "TMPDIR");
+    bool local = fd >= 0 && takes_uppers(fd);
+    p->stage_parent = spec->tmp_dir ? mem_strdup(spec->tmp_dir)
+                      : local       ? steal_ptr(beside)
+                                    : mem_strdup(temp && temp[0] == '/' ? temp : "/tmp");
+}
+
+/* The writable layer stays uppermost, wherever it was given. */
+static int add_layer(struct runtime_plan *p, const char *text, struct err *e)
+{
+    struct plan_layer l = { 0 };
+    bool top = p->n_layers && p->layers[p->n_layers - 1].writable;
+    if (p->n_layers == PLAN_MAX_LAYERS)
+        return err_set(e, ERR_USAGE, "--overlay: more than %d layers", PLAN_MAX_LAYERS);
+    int rc = open_layer(p, text, &l, e);
+    p->layers = mem_resize(p->layers, p->n_layers + 1, sizeof *p->layers);
+    p->layers[p->n_layers++] = l;
+    if (rc < 0)
+        return err_wrap(e, "--overlay");
+    if (!top)
+        return 0;
+    if (l.writable) {
+        err_set(e, ERR_USAGE, "--overlay: only one layer can be written to");
+        return err_hint(e, "give the others as 'LAYER:ro'");
+    }
+    struct plan_layer *last = &p->layers[p->n_layers - 1];
+    last[0] = last[-1];
+    last[-1] = l;
+    return 0;
+}
+
+int plan_layers(struct runtime_plan *p, const struct runtime_spec *spec, struct err *e)
+{
+    for (const char *const *o = spec->overlays; o && *o; o++)
+        if (add_layer(p, *o, e) < 0)
+            return -1;
+    const struct plan_layer *top = p->n_layers ? &p->layers[p->n_layers - 1] : NULL;
+    if (top && top->writable && top->kind == PLAN_LAYER_FUSE)
+        p->merge = PLAN_MERGE_LAYER;
+    if (p->merge)
+        choose_stage(p, spec);
+    return 0;
+}
+
+bool runtime_plan_merges(const struct runtime_plan *p)
+{
+    return p->merge != PLAN_MERGE_NONE;
+}
+
+void plan_layers_free(struct runtime_plan *p)
+{
+    for (size_t i = 0; i < p->n_layers; i++) {
+        cleanup_fd(&p->layers[i].fd);
+        free(p->layers[i].path);
+    }
+    free(p->layers);
+    cleanup_fd(&p->stage_fd);
+    free(p->stage_parent);
+    free(p->stage);
+}
