@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "bootstrap/bootstrap.h"
-#include "bootstrap/fetch/download.h"
+#include "bootstrap/fetch/fetch.h"
 #include "bootstrap/value.h"
 
 /* The smallest usable system: one static busybox and a link for each of its applets. */

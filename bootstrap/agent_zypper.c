@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/rpm/session.h"
+#include "bootstrap/rpm/rpm.h"
 
 static const char *const always[] = { "aaa_base", NULL };
 

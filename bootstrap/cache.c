@@ -12,7 +12,7 @@
 #include "base/path.h"
 #include "base/strv.h"
 #include "bootstrap/bootstrap.h"
-#include "bootstrap/fetch/digest.h"
+#include "bootstrap/fetch/fetch.h"
 #include "image/image.h"
 
 #define FORMAT         "hpcc.base-root.v1"

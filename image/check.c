@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "image/edit.h"
-#include "image/writer/ext_io.h"
-#include "image/tree/image.h"
+#include "image/writer/writer.h"
+#include "image/tree/tree.h"
 
 /* ── our own rules ──────────────────────────────────────────────────────────────────────────────
  */

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "image/edit.h"
-#include "image/writer/ext_io.h"
+#include "image/writer/writer.h"
 
 /* Only zeros become holes here: blocks of zeros as they are, free blocks by what they are worth.
  * A hole reads as zeros, so an image killed half way holds what it held before. */

@@ -7,9 +7,7 @@
 #include "base/path.h"
 #include "image/image.h"
 #include "image/rewrite.h"
-#include "image/tree/dir.h"
-#include "image/tree/graft.h"
-#include "image/tree/write.h"
+#include "image/tree/tree.h"
 
 static size_t count(const char *const *list)
 {

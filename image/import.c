@@ -4,7 +4,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "image/image.h"
-#include "image/writer/pack.h"
+#include "image/writer/writer.h"
 #include "image/tar/tar.h"
 
 /* What an archive may unpack to when nobody says: more than the disk has free cannot end well. */

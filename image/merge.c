@@ -7,8 +7,7 @@
 #include "base/mem.h"
 #include "image/image.h"
 #include "image/rewrite.h"
-#include "image/tree/dir.h"
-#include "image/tree/merge.h"
+#include "image/tree/tree.h"
 
 struct image_merge {
     char *path;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/mem.h"
-#include "image/writer/ext_io.h"
+#include "image/writer/writer.h"
 #include "image/rewrite.h"
 
 /* resize2fs was measured: as quick (0.14 s), but it writes a gigabyte of empty inode tables for

@@ -5,8 +5,8 @@
 /* A changed image written anew in place of the old one: its tree, and what it keeps of itself. */
 
 #include "image/edit.h"
-#include "image/writer/pack.h"
-#include "image/tree/image.h"
+#include "image/writer/writer.h"
+#include "image/tree/tree.h"
 
 struct rewrite {
     struct edit edit;

@@ -5,10 +5,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "image/image.h"
-#include "image/tree/dir.h"
-#include "image/tree/image.h"
-#include "image/tree/reader.h"
-#include "image/tree/write.h"
+#include "image/tree/tree.h"
 #include "image/tar/tar.h"
 
 void source_image_close(struct source_image *si)

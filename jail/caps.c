@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "jail/caps.h"
+#include "jail/jail.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -8,8 +8,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-
-#include "jail/fds.h"
 
 #define BIT(cap) (UINT64_C(1) << (cap))
 

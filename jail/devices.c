@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "jail/devices.h"
+#include "jail/jail.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "jail/fds.h"
 
 /* Masks and binds come from the host's devices and are checked by number: a /dev/null that is
  * something else must not become a door (CVE-2025-31133). */

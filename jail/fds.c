@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "jail/fds.h"
+#include "jail/jail.h"
 
 #include <fcntl.h>
 #include <limits.h>

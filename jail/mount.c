@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "jail/mount.h"
+#include "jail/jail.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -11,8 +11,6 @@
 #include "base/str.h"
 #include "base/strv.h"
 #include "base/defence.h"
-#include "jail/fds.h"
-#include "jail/mountinfo.h"
 
 #ifndef SYS_open_tree_attr
 #define SYS_open_tree_attr 467 /* the same on all architectures of ours */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "jail/mountinfo.h"
+#include "jail/jail.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -7,7 +7,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "jail/fds.h"
 
 enum { MAX_MOUNTINFO = 64 << 20 };
 

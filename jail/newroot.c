@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "jail/newroot.h"
+#include "jail/jail.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -7,7 +7,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "jail/fds.h"
 
 enum {
     MAX_LINKS = 40,

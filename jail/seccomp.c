@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "jail/seccomp.h"
+#include "jail/jail.h"
 
 #include <linux/audit.h>
 #include <linux/filter.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "jail/userns.h"
+#include "jail/jail.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "jail/fds.h"
 #include "base/strv.h"
 
 #define SYSCTL_APPARMOR "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "jail/wire.h"
+#include "jail/jail.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "jail/fds.h"
+#include "jail/jail.h"
 
 /* The third field of passwd's and group's lines is the id. */
 static bool has_id(const char *line, const char *end, const char *number)

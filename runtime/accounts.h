@@ -4,7 +4,7 @@
 
 /* /etc/passwd and /etc/group of the container with the caller in them. */
 
-#include "jail/newroot.h"
+#include "jail/jail.h"
 #include "runtime/plan/plan.h"
 
 /* TEXT (a passwd or group file) has a line for NAME, or for ID in its third field. */

@@ -7,7 +7,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/defence.h"
-#include "jail/mountinfo.h"
+#include "jail/jail.h"
 
 enum { MAX_BAD = 64 };
 

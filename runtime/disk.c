@@ -6,7 +6,7 @@
 
 #include "base/defence.h"
 #include "base/mem.h"
-#include "jail/fds.h"
+#include "jail/jail.h"
 
 static unsigned attrs_of(const struct disk *d)
 {

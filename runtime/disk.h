@@ -4,7 +4,7 @@
 
 /* An image file mounted: as the new root's bottom, or aside, as a layer. */
 
-#include "jail/newroot.h"
+#include "jail/jail.h"
 #include "runtime/plan/plan.h"
 #include "runtime/server.h"
 

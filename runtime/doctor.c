@@ -12,10 +12,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "jail/mount.h"
+#include "jail/jail.h"
 #include "runtime/runtime.h"
-#include "jail/userns.h"
-#include "jail/wire.h"
 
 /* Everything is tried, not guessed: in a child, so that nothing stays. */
 

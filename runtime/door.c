@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/proc.h"
-#include "jail/fdpass.h"
+#include "jail/jail.h"
 
 enum {
     STACK_BYTES = 64 * 1024,

@@ -18,16 +18,12 @@
 #include "base/path.h"
 #include "runtime/accounts.h"
 #include "runtime/audit.h"
-#include "jail/caps.h"
+#include "jail/jail.h"
 #include "base/defence.h"
-#include "jail/fds.h"
-#include "jail/newroot.h"
 #include "runtime/ops.h"
 #include "runtime/prefetch.h"
 #include "runtime/program.h"
-#include "jail/seccomp.h"
 #include "runtime/share.h"
-#include "jail/userns.h"
 
 /* ── namespaces ── */
 

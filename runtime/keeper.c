@@ -15,8 +15,7 @@
 #include "base/proc.h"
 #include "base/progress.h"
 #include "base/str.h"
-#include "jail/userns.h"
-#include "jail/wire.h"
+#include "jail/jail.h"
 
 /* ── the stage ── */
 

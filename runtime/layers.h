@@ -4,7 +4,7 @@
 
 /* The overlay over an image: --overlay, --writable-tmpfs, and the stage of a merge. */
 
-#include "jail/newroot.h"
+#include "jail/jail.h"
 #include "runtime/plan/plan.h"
 #include "runtime/server.h"
 

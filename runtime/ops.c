@@ -9,8 +9,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "runtime/accounts.h"
-#include "jail/devices.h"
-#include "jail/fds.h"
+#include "jail/jail.h"
 
 struct ops_one {
     int tree;   /* of a bind, see mounter_clone; -1 */

@@ -8,7 +8,7 @@
 
 #include <sys/stat.h>
 
-#include "jail/newroot.h"
+#include "jail/jail.h"
 #include "runtime/plan/plan.h"
 
 struct ops {

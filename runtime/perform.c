@@ -12,10 +12,8 @@
 #include "base/proc.h"
 #include "base/defence.h"
 #include "runtime/enter.h"
-#include "jail/fds.h"
+#include "jail/jail.h"
 #include "runtime/share.h"
-#include "jail/userns.h"
-#include "jail/wire.h"
 
 /* Without --pid the calling process itself enters and becomes the program, so that the scheduler
  * sees the pid it started. With --pid the namespace's first process has to be a child:

@@ -12,7 +12,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/strv.h"
-#include "jail/fds.h"
+#include "jail/jail.h"
 
 enum {
     WINDOW = 128 * 1024, /* what the kernel takes at once, at least */

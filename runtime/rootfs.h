@@ -5,7 +5,7 @@
 /* The image as the new root's bottom: by loop device, FUSE or bind, with an overlay when asked. */
 
 #include "runtime/layers.h"
-#include "jail/newroot.h"
+#include "jail/jail.h"
 #include "runtime/plan/plan.h"
 #include "runtime/server.h"
 

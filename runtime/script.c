@@ -12,12 +12,8 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
-#include "jail/caps.h"
-#include "jail/devices.h"
-#include "jail/mount.h"
+#include "jail/jail.h"
 #include "runtime/runtime.h"
-#include "jail/seccomp.h"
-#include "jail/wire.h"
 
 /* Files of the host that names on the network need. The root may lack them or hold a link to
  * nowhere; then an empty file is made to mount on, and taken away again. */

@@ -6,10 +6,9 @@
 
 #include "base/defence.h"
 #include "runtime/door.h"
-#include "jail/fdpass.h"
+#include "jail/jail.h"
 #include "runtime/runtime.h"
 #include "runtime/server.h"
-#include "jail/wire.h"
 
 /* The life of an image server, in a process of its own. */
 

@@ -7,9 +7,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "jail/fdpass.h"
+#include "jail/jail.h"
 #include "runtime/share.h"
-#include "jail/wire.h"
 
 enum { READY_TIMEOUT_S = 30 };
 

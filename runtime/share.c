@@ -20,9 +20,7 @@
 #include "base/str.h"
 #include "base/defence.h"
 #include "runtime/door.h"
-#include "jail/fdpass.h"
-#include "jail/fds.h"
-#include "jail/mountinfo.h"
+#include "jail/jail.h"
 
 enum {
     BACKLOG = 4096,

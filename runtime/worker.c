@@ -12,8 +12,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "runtime/runtime.h"
-#include "jail/userns.h"
-#include "jail/wire.h"
+#include "jail/jail.h"
 
 /* Three processes:
  *   caller   waits for the report and answers one question (map the ids: newuidmap wants to be run

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/deb/jail.h"
+#include "bootstrap/deb/deb.h"
 
 #include <fcntl.h>
 #include <linux/audit.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/deb/plan.h"
+#include "bootstrap/deb/deb.h"
 
 #include <dirent.h>
 #include <strings.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/deb/prefetch.h"
+#include "bootstrap/deb/deb.h"
 
 #include <fcntl.h>
 #include <sys/sendfile.h>
@@ -11,8 +11,6 @@
 #include "base/mem.h"
 #include "bootstrap/deb/index.h"
 #include "bootstrap/fetch/fetch.h"
-#include "bootstrap/fetch/store.h"
-#include "bootstrap/fetch/url.h"
 #include "bootstrap/value.h"
 
 #define MAX_INDEX_BYTES (1ull << 30)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/deb/release.h"
+#include "bootstrap/deb/deb.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "bootstrap/fetch/download.h"
+#include "bootstrap/fetch/fetch.h"
 #include "bootstrap/value.h"
 
 #define MAX_BYTES (8u << 20)
@@ -289,8 +289,8 @@ static int verified_text(const struct deb_plan *p, const struct str *text,
     return 0;
 }
 
-static int fetch_text(const struct deb_plan *p, const char *const *proxy_env,
-                      struct deb_release *out, struct err *e)
+static int fetch_release(const struct deb_plan *p, const char *const *proxy_env,
+                         struct deb_release *out, struct err *e)
 {
     auto_str struct str signature = { 0 };
     bool found;
@@ -336,7 +336,7 @@ int deb_release_get(const struct deb_plan *p, const char *const *proxy_env, int6
                     struct deb_release *out, struct err *e)
 {
     auto_deb_release struct deb_release r = { 0 };
-    if (fetch_text(p, proxy_env, &r, e) < 0)
+    if (fetch_release(p, proxy_env, &r, e) < 0)
         return -1;
     r.codename = field(str_text(&r.text), "Codename");
     r.suite = field(str_text(&r.text), "Suite");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/deb/talk.h"
+#include "bootstrap/deb/deb.h"
 
 #include <stdio.h>
 

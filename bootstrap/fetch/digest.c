@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/fetch/digest.h"
+#include "bootstrap/fetch/fetch.h"
 
 #include <fcntl.h>
 #include <rpm/rpmcrypto.h>

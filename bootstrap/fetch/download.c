@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/fetch/download.h"
+#include "bootstrap/fetch/fetch.h"
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "bootstrap/fetch/url.h"
 #include "bootstrap/value.h"
 
 static inline void easy_release(CURL *c)

@@ -11,9 +11,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
-#include "bootstrap/fetch/download.h"
-#include "bootstrap/fetch/store.h"
-#include "bootstrap/fetch/url.h"
 #include "bootstrap/value.h"
 
 enum {

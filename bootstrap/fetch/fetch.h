@@ -2,16 +2,83 @@
 #ifndef BOOTSTRAP_FETCH_FETCH_H
 #define BOOTSTRAP_FETCH_FETCH_H
 
-/* The files of a repository: several at a time over http and https, each from the first mirror that
- * gives it, continued where it broke off, its checksum computed as it comes and kept in the user's
- * cache under that checksum. file:// is used in place. Private to the room. */
+/* Bytes from elsewhere: addresses, downloads, the store that keeps them, checksums and keys. */
 
+#include <curl/curl.h>
+#include <rpm/rpmcrypto.h>
+#include <rpm/rpmkeyring.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "base/str.h"
 #include "base/strv.h"
+#include "bootstrap/bootstrap.h"
+
+/* ── addresses ── */
+
+/* Addresses and proxies as text. Private to the room; results are the caller's to free. */
+
+/* Whether PATH may follow a mirror's address: relative, no "..", no scheme, no control bytes. */
+bool url_path_safe(const char *path);
+
+/* BASE and PATH with exactly one slash between; blanks, '#' and '?' of PATH escaped. */
+MUST_CHECK char *url_join(const char *base, const char *path);
+
+/* The host path of a file:// address, percent-decoded; NULL for any other address, or for a file:
+ * address of another host. */
+MUST_CHECK char *url_file_path(const char *url);
+
+/* The proxy for URL out of ENV ("http_proxy=…", any case; all_proxy as the last resort). User and
+ * password are cut out and decoded, whatever characters they hold: the last '@' ends them. */
+struct url_proxy {
+    char *address;      /* "http://host:port"; "" when none is set: never NULL */
+    char *user;         /* or NULL */
+    char *password;     /* or NULL */
+    const char *except; /* no_proxy, lent from ENV; "" when unset */
+};
+void url_proxy_find(const char *const *env, const char *url, struct url_proxy *out);
+void url_proxy_free(struct url_proxy *p);
+#define auto_url_proxy cleanup_with(url_proxy_free)
+
+/* ── checksums ── */
+
+/* SHA-256 in lower-case hexadecimal. Private to the room. Callers free the results. */
+
+MUST_CHECK char *digest_text(const struct str *data);
+
+/* Of everything in FD from its start; its position is left alone. */
+MUST_CHECK char *digest_fd(int fd, struct err *e);
+
+/* Of the host file PATH. */
+MUST_CHECK char *digest_file(const char *path, struct err *e);
+
+/* ── one file ── */
+
+/* One small file from one address: http, https (certificates checked), ftp or file. For the many
+ * files of a repository see fetch. Private to the room. */
+
+struct download_spec {
+    const char *url;
+    const char *const *proxy_env; /* "http_proxy=…" …, or NULL */
+    uint64_t max_bytes;           /* a longer body is refused */
+    bool https_only;              /* a redirect away from https is refused too */
+};
+
+/* Write the body to OUT_FD. ERR_FAILED: unreachable, 404 (e->status holds the HTTP status), cut
+ * off, too long, too slow. The words name the address without its password. */
+MUST_CHECK int download(const struct download_spec *spec, int out_fd, struct err *e);
+
+/* Give C the proxy that ENV names for URL, or none: libcurl's own look into the environment is
+ * overridden, since rooms do not read it. */
+void download_proxy_set(CURL *c, const char *const *env, const char *url);
+
+/* ── many files ── */
+
+/* The files of a repository: several at a time over http and https, each from the first mirror that
+ * gives it, continued where it broke off, its checksum computed as it comes and kept in the user's
+ * cache under that checksum. file:// is used in place. Private to the room. */
 
 /* Where the files go and how the network is reached; lent for the call. */
 struct fetch {
@@ -45,5 +112,100 @@ MUST_CHECK int fetch_text(const struct fetch *f, const char *url, size_t max, st
                           struct err *e);
 
 void fetch_files_close(struct fetch_file *files, size_t n);
+
+/* ── the store ── */
+
+/* Files by their checksum: one store per user, shared by all builds, verified each time a file is
+ * taken out. Private to the room. */
+
+/* OpenPGP hash number of a checksum type as rpm-md names it ("sha256", "sha" …); -1: unknown or too
+ * weak to be trusted (md5). */
+int store_algo(const char *type);
+
+/* Whether HEX is a checksum of ALGO: the right length, hexadecimal digits only. */
+bool store_hex_ok(int algo, const char *hex);
+
+/* A running checksum. */
+struct store_sum {
+    DIGEST_CTX ctx;
+};
+MUST_CHECK int store_sum_start(struct store_sum *s, int algo, struct err *e);
+void store_sum_add(struct store_sum *s, const void *data, size_t len);
+/* Whether the sum is HEX (any case). The sum is used up. */
+bool store_sum_is(struct store_sum *s, const char *hex);
+void store_sum_drop(struct store_sum *s);
+
+/* Feed the first LEN bytes of FD (UINT64_MAX: all) to S. Returns 0, or -1 with errno. */
+MUST_CHECK int store_sum_fd(struct store_sum *s, int fd, uint64_t len);
+
+/* The directory "CACHE_DIR/KIND", made 0700 when missing. ERR_FAILED: it belongs to someone else,
+ * or others may write to it. Returns its descriptor. */
+MUST_CHECK int store_dir_open(const char *cache_dir, const char *kind, struct err *e);
+
+/* The file of that checksum out of the store DIR_FD, its bytes verified; -1 when it is not there or
+ * is not what it says (it is then removed). */
+int store_take(int dir_fd, int algo, const char *hex);
+
+/* A file to fill with what the network gives, continued where an earlier run stopped. DIR_FD -1, or
+ * someone else filling the same file: a file without a name. */
+struct store_part {
+    int fd;         /* read-write */
+    int dir_fd;     /* lent; -1: nameless */
+    char *name;     /* final name; the file itself is "NAME.part" */
+    uint64_t bytes; /* already there */
+};
+MUST_CHECK int store_part_open(int dir_fd, int algo, const char *hex, struct store_part *out,
+                               struct err *e);
+
+/* Give it its name in the store; the descriptor is the caller's from here. */
+int store_part_publish(struct store_part *p);
+
+/* Close it; what was received stays for the next run when KEEP. */
+void store_part_close(struct store_part *p, bool keep);
+
+/* ── keys ── */
+
+/* The OpenPGP keys that a repository's metadata and packages are checked against. Parsed and used
+ * through librpm, so both checks follow one set of rules. Private to the room. */
+
+struct key {
+    uint8_t *packets; /* one certificate */
+    size_t len;
+    char *fingerprint; /* hexadecimal, lower case */
+    char *user;        /* "Name <mail>", made printable */
+    char *source;      /* where it came from */
+};
+
+struct keys {
+    rpmKeyring ring;
+    struct key *v;
+    size_t n;
+};
+
+/* What the definition says about keys; all lent. */
+struct keys_spec {
+    const struct strv *sources; /* paths, https:// and file:// addresses, fingerprints */
+    const struct strv *pins;    /* fingerprints: only these keys, when not empty */
+    const char *base_dir;       /* relative paths begin here; NULL: where we are */
+    const struct strv *urls;    /* the repositories: choose among the host's keys */
+};
+
+/* Gather the keys. Without sources: those this host trusts (/etc/pki/rpm-gpg, and the directory of
+ * /usr/share/distribution-gpg-keys that a repository's address names). A fingerprint alone is
+ * looked up there. ERR_INPUT: none found, an address is not https, a pinned key is missing. */
+MUST_CHECK int keys_load(const struct keys_spec *spec, const struct fetch *f, struct keys *out,
+                         struct err *e);
+void keys_free(struct keys *k);
+#define auto_keys cleanup_with(keys_free)
+
+/* Check that SIGNATURE (armored, detached) over DATA was made by one of K with SHA-256 or better.
+ * NAME is what is signed, for the words; *SIGNER (may be NULL) gets the key's number; caller frees.
+ * ERR_FAILED. */
+MUST_CHECK int keys_verify(const struct keys *k, const struct str *data,
+                           const struct str *signature, const char *name, char **signer,
+                           struct err *e);
+
+/* The keys as "USER (FINGERPRINT)" lines for a message. Caller frees. */
+MUST_CHECK char *keys_text(const struct keys *k);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/fetch/keys.h"
+#include "bootstrap/fetch/fetch.h"
 
 #include <dirent.h>
 #include <fcntl.h>

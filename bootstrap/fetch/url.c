@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/fetch/url.h"
+#include "bootstrap/fetch/fetch.h"
 
 #include <ctype.h>
 #include <strings.h>

@@ -11,7 +11,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "bootstrap/fetch/store.h"
+#include "bootstrap/fetch/fetch.h"
 
 /* Parsed metadata is kept in libsolv's own format, named by the checksum of the repomd.xml it came
  * from. libsolv trusts its files, so each ends in a checksum of ours and is taken only when it is

@@ -7,7 +7,7 @@
  * pid, ipc and network namespaces, the host's file system gone, no capability that reaches beyond
  * the root. Packages come in as open files, words go out through a pipe. Private to the room. */
 
-#include "bootstrap/fetch/keys.h"
+#include "bootstrap/fetch/fetch.h"
 #include "bootstrap/rpm/solve.h"
 
 struct yum_install_spec {

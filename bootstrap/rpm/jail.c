@@ -13,7 +13,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "bootstrap/deb/jail.h"
+#include "bootstrap/deb/deb.h"
 #include "bootstrap/rpm/install.h"
 
 static const char *const nodes[] = { "null", "zero", "full", "random", "urandom", "tty" };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "bootstrap/fetch/store.h"
+#include "bootstrap/fetch/fetch.h"
 #include "bootstrap/rpm/xml.h"
 
 /* Metalink 3.0 as Fedora's MirrorManager writes it: one <file name="repomd.xml"> with <hash>es,

@@ -8,8 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "bootstrap/fetch/store.h"
-#include "bootstrap/fetch/url.h"
+#include "bootstrap/fetch/fetch.h"
 #include "bootstrap/rpm/xml.h"
 #include "bootstrap/value.h"
 

@@ -8,7 +8,6 @@
 #include <solv/repo.h>
 
 #include "bootstrap/fetch/fetch.h"
-#include "bootstrap/fetch/keys.h"
 #include "bootstrap/rpm/spec.h"
 
 /* One file of the repository's metadata. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bootstrap/rpm/session.h"
+#include "bootstrap/rpm/rpm.h"
 
 #include <rpm/rpmlog.h>
 #include <solv/poolarch.h>
@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "bootstrap/fetch/store.h"
+#include "bootstrap/fetch/fetch.h"
 #include "bootstrap/rpm/install.h"
 #include "bootstrap/value.h"
 #include "bootstrap/vault.h"

@@ -9,8 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "bootstrap/fetch/store.h"
-#include "bootstrap/fetch/url.h"
+#include "bootstrap/fetch/fetch.h"
 #include "bootstrap/value.h"
 
 /* ── which paths of filelists.xml matter ────────────────────────────────────────────────────────*/

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "image/server/tree.h"
+#include "image/server/server.h"
 
 /* ext behind the server: our own reader. */
 

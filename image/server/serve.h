@@ -6,7 +6,7 @@
  * serve_ops.c answers them without knowing where they come from, serve_confine.c locks the process
  * up. The protocol is that of <linux/fuse.h>; libfuse would cost more at start-up than it saves. */
 
-#include "image/server/tree.h"
+#include "image/server/server.h"
 
 enum {
     SERVE_IN_BYTES =

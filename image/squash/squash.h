@@ -11,7 +11,7 @@
 
 #include <pthread.h>
 
-#include "image/server/tree.h"
+#include "image/server/server.h"
 
 #include <squashfuse.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "image/tree/merge.h"
+#include "image/tree/tree.h"
 
 #include <string.h>
 #include <sys/stat.h>

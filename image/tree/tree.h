@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "image/image.h"
 
 enum {
     SOURCE_NAME_MAX = 255,
@@ -126,5 +127,120 @@ static inline struct source_node *source_file(struct source_node *n)
 /* The next node after N in canonical preorder, NULL after the last: a walk without recursion, so
  * depth costs no stack. SKIP: do not descend into N. Start with s->root. Needs source_sort. */
 struct source_node *source_next(const struct source_node *n, bool skip);
+
+/* ── from a directory ── */
+
+/* A directory of this host as a tree. */
+
+/* Read the tree below ROOT_FD (lent, must outlive the source), by descriptors, following no link.
+ * Mount points inside it are taken as empty directories (files: as empty files). xattrs of security
+ * modules of this host are left out. Contents are read when asked for: a file that another process
+ * has replaced since is ERR_FAILED. Needs /proc.
+ *
+ * only  take just this entry of ROOT_FD, and what is below it; NULL for all */
+MUST_CHECK struct source *source_from_dir(int root_fd, const char *only, struct err *e);
+
+/* ── from an image ── */
+
+/* An image as a tree. */
+
+/* Read the tree of R (lent, must outlive the source). An inode with two names is a hard link, a
+ * directory with two names is damage; what costs memory is bounded by the inodes that are there. An
+ * empty lost+found in the root, which belongs to the file system, is left out.
+ *
+ * ino   where to begin
+ * name  NULL: INO is a directory and becomes the root; else INO becomes this entry of the root
+ *
+ * ERR_INPUT: damaged. */
+MUST_CHECK struct source *source_from_reader(const struct image_reader *r, uint32_t ino,
+                                             const char *name, struct err *e);
+
+/* ── with changes ── */
+
+/* Files of one tree put into another. */
+
+struct source_graft;
+
+/* Make BASE take files of other trees: its nodes go on as they were. Everything is released with
+ * BASE. */
+MUST_CHECK struct source_graft *source_graft_new(struct source *base);
+
+struct source_graft_spec {
+    struct source_node *dir; /* a directory of the base */
+    const char *name;        /* what the only child of the tree's root is called there; NULL: as in
+                                the tree, and there may be more than one */
+    bool replace;            /* an existing file gives way, else ERR_FAILED with EEXIST */
+    bool owners;             /* keep owners and setuid bits; else root's, without */
+};
+
+/* Put what is below the root of *TAKE into SPEC's directory. Directories that are there are filled
+ * and keep their metadata; a directory and a file of one name are ERR_FAILED. */
+MUST_CHECK int source_graft_add(struct source_graft *g, struct source **take,
+                                const struct source_graft_spec *spec, struct err *e);
+
+/* For those who put nodes in themselves: *TAKE lives as long as BASE from here on; it is returned
+ * sorted, its marks 0. */
+struct source *source_graft_adopt(struct source_graft *g, struct source **take);
+
+/* N, a regular file of the base, gets its content from F, a file of the adopted FROM. */
+void source_graft_content(struct source_graft *g, const struct source *from,
+                          const struct source_node *f, struct source_node *n);
+
+/* ── with an overlay's upper directory ── */
+
+/* The upper directory of an overlay put over the tree that it was mounted over. */
+
+struct source_merge_spec {
+    struct source *base;
+    struct source_node *dir; /* of the base: what the upper directory lies over */
+    const struct image_merge_spec *how;
+};
+
+/* Deleted files ("whiteouts": character devices 0:0) vanish from the base, or stay as such marks
+ * when the base is a layer itself; directories marked as opaque replace what is there. A hard link
+ * that was changed under one of its names is a file of its own afterwards, as the overlay made it.
+ */
+MUST_CHECK int source_merge(struct source_graft *g, struct source **take_upper,
+                            const struct source_merge_spec *spec, struct err *e);
+
+/* ── from any kind of image ── */
+
+/* An image of any kind that we read, as a tree. */
+
+struct source_image {
+    struct image_reader *reader; /* NULL for a directory */
+    struct source *source;       /* of it; goes first */
+};
+
+/* PATH inside the image (NULL or "/": all of it) becomes the entry NAME of the root (NULL: the root
+ * itself). Symlinks on the way are followed inside the image, the last component is not.
+ * ERR_INPUT: damaged, a kind that is not read here, or no such PATH. */
+struct source_image_spec {
+    int fd; /* lent, must outlive the source */
+    const struct image_info *info;
+    const char *path;
+    const char *name;
+};
+MUST_CHECK int source_image_open(const struct source_image_spec *spec, struct source_image *out,
+                                 struct err *e);
+void source_image_close(struct source_image *si);
+#define auto_source_image cleanup_with(source_image_close)
+
+/* ── into a directory ── */
+
+/* A tree as files of this host. */
+
+/* Write what is below the root of S into the directory DIR_FD. Every name is made new (an existing
+ * one is ERR_FAILED with EEXIST, not followed, not replaced), each by the descriptor of its
+ * directory, so nothing lands outside.
+ *
+ * As uid 0 (of our user namespace) owners are set; else they are the caller's, and setuid and
+ * setgid bits are dropped. What this user or file system cannot have is left out and counted in one
+ * message: devices where mknod is not allowed (log_verbose), xattrs (log_verbose), owners
+ * that the user namespace does not map (log_warn). Directories get mode and times at the end.
+ *
+ * root_too  give DIR_FD the root's metadata as well
+ * Sorts S. */
+MUST_CHECK int source_to_dir(struct source *s, int dir_fd, bool root_too, struct err *e);
 
 #endif

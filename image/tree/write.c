@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "image/tree/write.h"
+#include "image/tree/tree.h"
 
 #include <fcntl.h>
 #include <string.h>

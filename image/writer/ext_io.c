@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "image/writer/ext_io.h"
+#include "image/writer/writer.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -6,12 +6,7 @@
 
 #include <stdint.h>
 
-#include "image/writer/ext_io.h"
-
-struct ext_ids {
-    uint8_t uuid[16];
-    uint8_t hash_seed[16];
-};
+#include "image/writer/writer.h"
 
 struct ext_make_spec {
     int fd;           /* empty regular file, read-write */

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "image/writer/ext_io.h"
+#include "image/writer/writer.h"
 
 enum {
     EXT_OUT_BLOCKS = 256,      /* data gathered before it is written: 1 MiB */

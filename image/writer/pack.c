@@ -7,7 +7,7 @@
 #include "image/writer/ext_make.h"
 #include "image/writer/ext_out.h"
 #include "image/image.h"
-#include "image/writer/pack.h"
+#include "image/writer/writer.h"
 #include "image/writer/pack_plan.h"
 
 #define MIB (1ull << 20)

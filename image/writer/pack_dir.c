@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "image/writer/ext_io.h"
+#include "image/writer/writer.h"
 
 enum {
     DOTS_BYTES = 24, /* "." and ".." */

@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-#include "jail/mount.h"
+#include "jail/jail.h"
 #include "runtime/runtime.h"
 
 /* What planning has to know of the host and the caller. */

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "bootstrap/deb/index.h"
-#include "bootstrap/deb/release.h"
+#include "bootstrap/deb/deb.h"
 
 static void read_list(struct deb_index *x, const char *text)
 {

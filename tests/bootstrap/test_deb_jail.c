@@ -9,7 +9,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "bootstrap/deb/jail.h"
+#include "bootstrap/deb/deb.h"
 
 /* A root in a directory called NAME, prepared; the caller drops DIR. */
 static int make_root(char dir[], const char *name, struct deb_jail *j)

@@ -7,7 +7,7 @@
 
 #include "base/fs.h"
 #include "base/path.h"
-#include "bootstrap/deb/plan.h"
+#include "bootstrap/deb/deb.h"
 
 /* A host with two suite scripts, the keyrings and an apt configuration. */
 struct fake_host {

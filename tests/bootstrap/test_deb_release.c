@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
-#include "bootstrap/deb/release.h"
+#include "bootstrap/deb/deb.h"
 
 /* A mirror in a directory (file://), with two keys of its own. */
 struct mirror {

@@ -7,7 +7,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "bootstrap/deb/root.h"
+#include "bootstrap/deb/deb.h"
 
 struct root {
     char dir[64];

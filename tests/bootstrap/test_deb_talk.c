@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/progress.h"
-#include "bootstrap/deb/talk.h"
+#include "bootstrap/deb/deb.h"
 
 static void tell(struct deb_talk *t, const char *lines)
 {

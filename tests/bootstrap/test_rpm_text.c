@@ -2,8 +2,7 @@
 /* What the yum agent reads before any library sees it: addresses, repomd.xml, metalinks, mirror
  * lists, filelists.xml, modules.yaml. */
 #include "base/mem.h"
-#include "bootstrap/fetch/store.h"
-#include "bootstrap/fetch/url.h"
+#include "bootstrap/fetch/fetch.h"
 #include "bootstrap/rpm/modulemd.h"
 #include "bootstrap/rpm/repo.h"
 

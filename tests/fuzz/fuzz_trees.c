@@ -6,8 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/fs.h"
-#include "image/tree/image.h"
-#include "image/tree/reader.h"
+#include "image/tree/tree.h"
 #include "image/tar/tar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

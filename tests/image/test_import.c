@@ -3,9 +3,8 @@
 
 #include <sys/mman.h>
 
-#include "image/writer/pack.h"
-#include "image/tree/dir.h"
-#include "image/tree/image.h"
+#include "image/writer/writer.h"
+#include "image/tree/tree.h"
 #include "image/tar/tar.h"
 #include "tests/image/tar_make.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/image/tree_compare.h"
 
-#include "image/writer/pack.h"
+#include "image/writer/writer.h"
 
 #include <sched.h>
 #include <sys/mount.h>

@@ -4,8 +4,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "image/tree/dir.h"
-#include "image/tree/write.h"
+#include "image/tree/tree.h"
 #include "image/tar/tar.h"
 
 struct scene {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "image/server/tree.h"
+#include "image/server/server.h"
 
 enum { WALK_NODES = 64, WALK_ENTRIES = 400, WALK_CHUNK = 9000 };
 

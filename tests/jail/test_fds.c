@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 
-#include "jail/fds.h"
+#include "jail/jail.h"
 
 enum { SOME = 300 }; /* more than are kept back at once */
 

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 
 #include "base/fs.h"
-#include "jail/wire.h"
+#include "jail/jail.h"
 
 /* The bytes of a message with an error, a hint and a result of LEN bytes. */
 static void make_message(struct str *out, size_t len)

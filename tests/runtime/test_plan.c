@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "runtime/accounts.h"
-#include "jail/mountinfo.h"
+#include "jail/jail.h"
 #include "runtime/plan/plan.h"
 
 /* A host of paper: these paths exist, nothing else. */

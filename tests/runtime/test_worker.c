@@ -14,8 +14,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "runtime/runtime.h"
-#include "jail/userns.h"
-#include "jail/wire.h"
+#include "jail/jail.h"
 
 /* Whether this host gives us a worker at all (a container in CI may not). */
 static int no_main(void *ctx, struct str *result, struct err *e)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef BOOTSTRAP_RPM_SESSION_H
-#define BOOTSTRAP_RPM_SESSION_H
+#ifndef BOOTSTRAP_RPM_RPM_H
+#define BOOTSTRAP_RPM_RPM_H
 
 /* One request for an rpm distribution from headers to transaction: what the agents of this family
  * share. Private to the room. */

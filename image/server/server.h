@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef IMAGE_SERVER_TREE_H
-#define IMAGE_SERVER_TREE_H
+#ifndef IMAGE_SERVER_SERVER_H
+#define IMAGE_SERVER_SERVER_H
 
 /* What the FUSE server asks of a file system, whatever its kind. Private to image/serve*.c and to
  * the kinds: serve_ext.c, squash*.c. Answers are those of the image_read_ functions: 0 or a length,

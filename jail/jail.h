@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef JAIL_JAIL_H
+#define JAIL_JAIL_H
+
+/* How a process gets a root of its own: the one place that makes namespaces, mounts, device nodes,
+ * capability sets and filters. What is to hold for every container and every build is one row of
+ * one table here. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "base/strv.h"
+
+/* ── user namespaces and id maps ── */
+
+/* User namespaces: making one, mapping ids into it, and saying in a person's words why this host
+ * refuses. */
+
+/* A piece of /etc/subuid or /etc/subgid. */
+struct userns_range {
+    uint32_t start, count;
+};
+
+/* Turn the errno of a failed unshare or clone with CLONE_NEWUSER into ERR_HOST with the cure.
+ * Always returns -1. */
+int userns_refused(int code, struct err *e);
+
+/* Map one id: our OUTSIDE uid and gid appear as INSIDE ones. For the process that has just unshared
+ * CLONE_NEWUSER; supplementary groups stay in force, setgroups is denied for good. PROC_FD: an open
+ * /proc, -1: by path. */
+struct userns_ids {
+    uid_t uid;
+    gid_t gid;
+};
+MUST_CHECK int userns_map_single(struct userns_ids outside, struct userns_ids inside, int proc_fd,
+                                 struct err *e);
+
+/* The largest range that TEXT, the content of /etc/subuid, gives to the user: by NAME (may be NULL)
+ * or by number. False when there is none. */
+bool userns_range_find(const char *text, const char *name, uid_t uid, struct userns_range *out);
+
+/* Both ranges of the calling user, at least NEED ids each, and the programs that map them.
+ * ERR_HOST with the cure. */
+MUST_CHECK int userns_ranges(uint32_t need, struct userns_range *uids, struct userns_range *gids,
+                             struct err *e);
+
+/* Map uid and gid 0 of PID's namespace to ours and 1… to the ranges, by newuidmap and newgidmap. */
+MUST_CHECK int userns_map_ranges(pid_t pid, const struct userns_range *uids,
+                                 const struct userns_range *gids, struct err *e);
+
+/* ── mounts ── */
+
+/* The one place that mounts. Sources are descriptors and targets are resolved inside the new root,
+ * so that no link in an image or in a user's directory decides where a mount lands. Uses open_tree,
+ * mount_setattr, fsopen and move_mount (Linux 5.12), or mount(2) over /proc/self/fd on kernels
+ * before. The caller has its own mount namespace. */
+
+enum mount_flag {
+    MOUNT_RO = 1u << 0,
+    MOUNT_NOSUID = 1u << 1,
+    MOUNT_NODEV = 1u << 2,
+    MOUNT_NOEXEC = 1u << 3,
+    MOUNT_FLAT = 1u << 4, /* bind: without the mounts below the source */
+    MOUNT_LINK = 1u << 5, /* for who opens the target: a link itself, not what it leads to; only
+                             the new calls can mount on one */
+};
+
+#define MOUNTER_BASE "root"
+
+struct mounter {
+    int root_fd; /* the new root; -1 before mounter_root_* */
+    int base_fd; /* it is mounted on this one's entry MOUNTER_BASE, and the file system of this one
+                    on the old "/"; -1: it is mounted on the old "/" itself. Lent. */
+    bool old_api;
+};
+
+struct mount_fs {
+    const char *type;    /* "tmpfs" … */
+    const char *source;  /* NULL: the type's name */
+    const char *options; /* "mode=755,size=1m", or NULL */
+    unsigned attrs;
+};
+
+void mounter_open(struct mounter *m);
+void mounter_close(struct mounter *m);
+
+/* Make the new root: a bind of the directory SRC_FD with all that is mounted below it, the same of
+ * what mounter_clone gave, or a fresh file system. ERR_HOST where the kernel refuses. */
+MUST_CHECK int mounter_root_bind(struct mounter *m, int src_fd, unsigned attrs, struct err *e);
+MUST_CHECK int mounter_root_attach(struct mounter *m, int tree_fd, unsigned attrs, struct err *e);
+MUST_CHECK int mounter_root_fs(struct mounter *m, const struct mount_fs *fs, struct err *e);
+
+/* Bind SRC_FD (a directory or not, opened in this mount namespace) onto DST inside the new root;
+ * DST exists and is of the same type. Attributes go to every mount below too. */
+MUST_CHECK int mounter_bind(struct mounter *m, int src_fd, const char *dst, unsigned attrs,
+                            struct err *e);
+
+/* What mounter_bind does in two steps. mounter_clone: the tree at the host's PATH as it is now, a
+ * mount without a place; -1 with errno. On old kernels only a descriptor, and the tree is taken
+ * when it is attached. mounter_attach: onto TARGET, which the caller has opened (O_PATH) as PATH
+ * inside the new root. */
+struct mount_target {
+    const char *path;
+    int fd;
+};
+MUST_CHECK int mounter_clone(const struct mounter *m, const char *path, unsigned attrs);
+MUST_CHECK int mounter_attach(struct mounter *m, int tree_fd, const struct mount_target *target,
+                              unsigned attrs, struct err *e);
+
+/* Mount a fresh file system onto the directory DST inside the new root. */
+MUST_CHECK int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst,
+                          struct err *e);
+
+/* Enter the new root for good: pivot_root, the old root let go, cwd "/". */
+MUST_CHECK int mounter_pivot(struct mounter *m, struct err *e);
+
+/* ── the kernel's account of them ── */
+
+/* The kernel's own account of our mounts: /proc/self/mountinfo, see proc(5). */
+
+struct mountinfo {
+    uint64_t id, parent;
+    const char *mount_point; /* octal escapes undone */
+    const char *type;
+    const char *source;        /* what was mounted: a device, or any text */
+    const char *super_options; /* "rw,size=…" */
+    unsigned long flags;       /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_*ATIME */
+};
+
+/* Parse one line in place; 0, or -1 when it is none. */
+MUST_CHECK int mountinfo_line(char *line, struct mountinfo *out);
+
+/* Call EACH for every mount of this namespace, as seen from our root, until it returns non-zero.
+ * PROC_FD: an open /proc, for when the root has none; -1: by path. Returns 0, or -1 with errno when
+ * it cannot be read. */
+MUST_CHECK int mountinfo_each(int proc_fd, int (*each)(void *ctx, const struct mountinfo *mi),
+                              void *ctx);
+
+/* The same for the mount that FD is the root of, and those below it; their mount points are told
+ * relative to FD, whose own is "/". */
+MUST_CHECK int mountinfo_below(int fd, int (*each)(void *ctx, const struct mountinfo *mi),
+                               void *ctx);
+
+/* ── the new root ── */
+
+/* The container's root under construction. A small tmpfs, the session, holds what the image does
+ * not: mount points it lacks, the passwd file with the caller's line. The image itself is never
+ * touched. The session has no name outside our mount namespace and dies with it. */
+
+struct newroot {
+    struct mounter m;
+    int session_fd;
+    dev_t session_dev;
+    struct strv covers; /* directories of the image that the underlay shows in its place */
+};
+
+/* The caller has its own mount namespace. Between the two calls the host's tree is as it was: clone
+ * what is wanted of it. newroot_open makes the session. */
+void newroot_init(struct newroot *r);
+MUST_CHECK int newroot_open(struct newroot *r, struct err *e);
+void newroot_close(struct newroot *r);
+
+/* See that PATH exists, as a directory or (FILE) anything else. A directory of the image that lacks
+ * it is covered by a directory of the session which shows the same entries and the new one,
+ * read-only. The umask is 0. */
+MUST_CHECK int newroot_provide(struct newroot *r, const char *path, bool file, struct err *e);
+
+/* A file of the session with this content, mode 0644, opened for mounter_bind. */
+MUST_CHECK int newroot_file(struct newroot *r, const char *name, const struct str *data,
+                            struct err *e);
+
+/* ── /dev, /proc and /sys ── */
+
+/* A private /dev: the few harmless devices of the host, its own terminals and shared memory. */
+
+/* Build it on the directory /dev of M's new root. */
+MUST_CHECK int devices_make(struct mounter *m, struct err *e);
+
+/* In a /proc that root sees: what changes the host becomes read-only, what tells its memory is
+ * covered. */
+MUST_CHECK int devices_seal_proc(struct mounter *m, struct err *e);
+
+/* A fresh /proc for this pid namespace, with what root could change the host by made read-only or
+ * covered; /sys of the host, read-only. The directories exist. */
+MUST_CHECK int devices_kernel_views(struct mounter *m, struct err *e);
+
+/* ── capabilities ── */
+
+/* Capabilities of what we start; see capabilities(7). */
+
+/* What packages' scripts need: owners, modes, ids, device files, chroot. Not: mounts, modules,
+ * clock, raw I/O, the network's configuration, the kernel's log. */
+extern const uint64_t caps_for_scripts;
+
+/* What root keeps in a container that it runs: as above without device files. */
+extern const uint64_t caps_for_root;
+
+/* Take every capability outside KEEP out of the bounding set and our own sets; capabilities that
+ * this process lacks already stay lacking. Ambient and inheritable sets are emptied. Verified by
+ * reading back. */
+MUST_CHECK int caps_bound(uint64_t keep, struct err *e);
+
+/* Give all up: every set empty, uid 0 without its magic (securebits locked). Verified by reading
+ * back. For good once the caller has set no_new_privs. */
+MUST_CHECK int caps_drop_all(struct err *e);
+
+/* ── system call filters ── */
+
+/* System calls that a container never needs and an attacker likes. A deny list: everything that
+ * MPI, debuggers, profilers, GPUs and io_uring want stays allowed. Covers the foreign ABIs too
+ * (i386 on x86_64 by its own numbers; x32 and others answer ENOSYS). */
+
+enum seccomp_policy {
+    SECCOMP_BASE = 1u << 0,    /* TIOCSTI, TIOCLINUX, modules, kexec, reboot, swap, clock … */
+    SECCOMP_CONTAIN = 1u << 1, /* keyrings, new user namespaces, the mount family */
+};
+
+/* Install for this thread and all it becomes. Needs no_new_privs or CAP_SYS_ADMIN in its namespace.
+ */
+MUST_CHECK int seccomp_install(unsigned policy, struct err *e);
+
+/* ── descriptors ── */
+
+/* Which inherited descriptors the program gets: pipes, sockets and regular files pass (launchers
+ * hand over PMI sockets so); what leads out of the container or to its makers does not. */
+
+/* Mark the others close-on-exec; ours are so already. CONTAIN: all but 0, 1, 2 and KEEP (decimal
+ * numbers). A directory or device that is no terminal on 0, 1 or 2 is replaced by /dev/null. */
+MUST_CHECK int fds_restrict(bool contain, const struct strv *keep, struct err *e);
+
+/* FD (-1: none) is done with; it is closed with others, neighbours in one go, when they have become
+ * many or fds_close_spent asks for it. For descriptors that are close-on-exec, by one thread. */
+void fds_spend(int fd);
+void fds_close_spent(void);
+#define auto_spent cleanup_with(fds_cleanup)
+void fds_cleanup(const int *fd);
+
+/* ── descriptors over a socket ── */
+
+/* Descriptors over a stream socket (SCM_RIGHTS, unix(7)), each message one byte that says what they
+ * are. */
+
+enum { FDPASS_MAX = 4 };
+
+/* Returns -1 with errno when the other end is gone. No SIGPIPE. */
+MUST_CHECK int fdpass_send(int sock, char what, const int *fds, size_t n);
+
+/* Wait for a message WHAT with exactly N descriptors, close-on-exec. Anything else is closed and
+ * -1; then FDS are -1. */
+MUST_CHECK int fdpass_receive(int sock, char what, int *fds, size_t n);
+
+/* ── the child's wire ── */
+
+/* What a forked child has to say, over a pipe: its error (or none) and bytes of its own. Both ends
+ * are this program, but the child handles hostile input: lengths are checked all the same. */
+
+#define WIRE_MAX_TEXT  (1u << 20)  /* message and hint, each */
+#define WIRE_MAX_BYTES (64u << 20) /* the result */
+
+/* Write E (code ERR_NONE for success) and RESULT (NULL: no bytes) to FD. Returns -1 with errno when
+ * the other end is gone. */
+int wire_send(int fd, const struct err *e, const struct str *result);
+
+/* Read one message. Returns 1 when a whole one came: FROM_CHILD and RESULT (either may
+ * be NULL) hold it; 0 when the child closed the pipe without a word; -1 on a broken message. */
+MUST_CHECK int wire_receive(int fd, struct err *from_child, struct str *result);
+
+#endif
