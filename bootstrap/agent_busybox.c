@@ -95,15 +95,14 @@ static int copy_program(int from_fd, int rootfs_fd, struct err *e)
 /* The program of MirrorURL in an unnamed file, checked to be one. */
 static int open_fetched(const struct agent_input *in, const char *url, struct err *e)
 {
-    auto_close int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_sys(e, "cannot make a temporary file in '/tmp'");
-    struct download_spec spec = { .url = url,
-                                  .proxy_env = in->proxy_env,
-                                  .max_bytes = BUSYBOX_MAX_BYTES,
-                                  .https_only = in->verify };
-    if (download(&spec, fd, e) < 0)
+    auto_strv struct strv mirrors = { 0 };
+    strv_add(&mirrors, url);
+    const struct fetch fetch = { .store_fd = -1, .proxy_env = in->proxy_env };
+    struct fetch_file file = { .mirrors = &mirrors, .max_bytes = BUSYBOX_MAX_BYTES };
+    if (fetch_files(&fetch, &file, 1, e) < 0)
         return -1;
+    auto_close int fd = steal_fd(&file.fd);
+    fetch_files_close(&file, 1);
     auto_free char *shown = value_url_public(url);
     if (!is_static_program(fd)) {
         err_set(e, ERR_STEP, "what '%s' holds is not a static program", shown);

@@ -123,18 +123,8 @@ static int get(const struct deb_plan *p, const char *const *proxy_env, const cha
                struct str *out, bool *found, struct err *e)
 {
     auto_free char *url = mem_printf("%s/dists/%s/%s", p->mirror, p->suite, name);
-    auto_close int fd = memory_file(NULL, e);
-    if (fd < 0)
-        return -1;
-    struct download_spec spec = { .url = url, .proxy_env = proxy_env, .max_bytes = MAX_BYTES };
-    auto_err struct err why = { 0 };
-    *found = true;
-    if (download(&spec, fd, &why) < 0) {
-        *found = false;
-        return why.status == 404 || why.sys == ENOENT ? 0 : err_move(e, &why);
-    }
-    return lseek(fd, 0, SEEK_SET) < 0 ? err_sys(e, "cannot read back '%s'", url)
-                                      : fs_read_fd(fd, MAX_BYTES, out, e);
+    const struct fetch fetch = { .store_fd = -1, .proxy_env = proxy_env };
+    return fetch_text(&fetch, url, MAX_BYTES, out, found, e);
 }
 
 struct gpgv {

@@ -87,6 +87,17 @@ static size_t take_data(char *data, size_t size, size_t n, void *ctx)
     return len;
 }
 
+/* libcurl's own look into the environment is overridden: rooms do not read it. */
+static void set_proxy(CURL *c, const char *const *env, const char *url)
+{
+    auto_url_proxy struct url_proxy p;
+    url_proxy_find(env, url, &p);
+    curl_easy_setopt(c, CURLOPT_PROXY, p.address);
+    curl_easy_setopt(c, CURLOPT_NOPROXY, p.except);
+    curl_easy_setopt(c, CURLOPT_PROXYUSERNAME, p.user);
+    curl_easy_setopt(c, CURLOPT_PROXYPASSWORD, p.password);
+}
+
 static void set_options(const struct fetch *f, struct transfer *t)
 {
     CURL *c = t->easy;
@@ -97,7 +108,7 @@ static void set_options(const struct fetch *f, struct transfer *t)
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->text);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_data);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https,ftp");
     curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, tls ? "https" : "http,https");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(c, CURLOPT_MAXREDIRS, 5L);
@@ -112,7 +123,7 @@ static void set_options(const struct fetch *f, struct transfer *t)
     curl_easy_setopt(c, CURLOPT_USERAGENT, "hpcc/" HPCC_VERSION);
     if (t->resume)
         curl_easy_setopt(c, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)t->resume);
-    download_proxy_set(c, f->proxy_env, t->url);
+    set_proxy(c, f->proxy_env, t->url);
 }
 
 static char *transfer_url(const struct transfer *t)
@@ -212,8 +223,8 @@ static int start(struct batch *b, struct transfer *t)
     auto_free char *path = url_file_path(url);
     if (path)
         return use_in_place(b, t, path);
-    if (!str_starts(url, "http://") && !str_starts(url, "https://"))
-        return err_set(&b->why, ERR_INPUT, "'%s' is no http, https or file address", url);
+    if (!str_starts(url, "http://") && !str_starts(url, "https://") && !str_starts(url, "ftp://"))
+        return err_set(&b->why, ERR_INPUT, "'%s' is no http, https, ftp or file address", url);
     t->easy = curl_easy_init();
     if (!t->easy)
         return err_set(&b->why, ERR_FAILED, "cannot start libcurl");
@@ -413,15 +424,18 @@ int fetch_files(const struct fetch *f, struct fetch_file *files, size_t n, struc
     return rc < 0 ? err_move(e, &b.why) : 0;
 }
 
-int fetch_text(const struct fetch *f, const char *url, size_t max, struct str *out, struct err *e)
+int fetch_text(const struct fetch *f, const char *url, size_t max, struct str *out, bool *found,
+               struct err *e)
 {
     auto_strv struct strv mirrors = { 0 };
     strv_add(&mirrors, url);
     struct fetch quiet = *f;
     quiet.stage = NULL;
-    struct fetch_file file = { .mirrors = &mirrors, .max_bytes = max };
+    struct fetch_file file = { .mirrors = &mirrors, .max_bytes = max, .optional = found != NULL };
     int rc = fetch_files(&quiet, &file, 1, e);
-    if (rc == 0)
+    if (found)
+        *found = file.fd >= 0;
+    if (rc == 0 && file.fd >= 0)
         rc = lseek(file.fd, 0, SEEK_SET) < 0 ? err_sys(e, "cannot read '%s'", url)
                                              : fs_read_fd(file.fd, max, out, e);
     fetch_files_close(&file, 1);

@@ -4,12 +4,12 @@
 
 /* Bytes from elsewhere: addresses, downloads, the store that keeps them, checksums and keys. */
 
-#include <curl/curl.h>
-#include <rpm/rpmcrypto.h>
-#include <rpm/rpmkeyring.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <rpm/rpmcrypto.h>
+#include <rpm/rpmkeyring.h>
 
 #include "base/err.h"
 #include "base/str.h"
@@ -54,31 +54,12 @@ MUST_CHECK char *digest_fd(int fd, struct err *e);
 /* Of the host file PATH. */
 MUST_CHECK char *digest_file(const char *path, struct err *e);
 
-/* ── one file ── */
+/* ── files ── */
 
-/* One small file from one address: http, https (certificates checked), ftp or file. For the many
- * files of a repository see fetch. Private to the room. */
-
-struct download_spec {
-    const char *url;
-    const char *const *proxy_env; /* "http_proxy=…" …, or NULL */
-    uint64_t max_bytes;           /* a longer body is refused */
-    bool https_only;              /* a redirect away from https is refused too */
-};
-
-/* Write the body to OUT_FD. ERR_FAILED: unreachable, 404 (e->status holds the HTTP status), cut
- * off, too long, too slow. The words name the address without its password. */
-MUST_CHECK int download(const struct download_spec *spec, int out_fd, struct err *e);
-
-/* Give C the proxy that ENV names for URL, or none: libcurl's own look into the environment is
- * overridden, since rooms do not read it. */
-void download_proxy_set(CURL *c, const char *const *env, const char *url);
-
-/* ── many files ── */
-
-/* The files of a repository: several at a time over http and https, each from the first mirror that
- * gives it, continued where it broke off, its checksum computed as it comes and kept in the user's
- * cache under that checksum. file:// is used in place. Private to the room. */
+/* The one client: files over http, https and ftp, several at a time, each from the first mirror
+ * that gives it, continued where it broke off, its checksum computed as it comes and kept in the
+ * user's cache under that checksum. file:// is used in place. A redirect leads from http to http or
+ * https, from https to https alone, never to a file. Private to the room. */
 
 /* Where the files go and how the network is reached; lent for the call. */
 struct fetch {
@@ -107,9 +88,10 @@ struct fetch_file {
 MUST_CHECK int fetch_files(const struct fetch *f, struct fetch_file *files, size_t n,
                            struct err *e);
 
-/* One small text from exactly one address, at most MAX bytes, appended to OUT. */
+/* One small text from exactly one address, at most MAX bytes, appended to OUT. FOUND NULL: it must
+ * be there; else *FOUND tells whether it is. */
 MUST_CHECK int fetch_text(const struct fetch *f, const char *url, size_t max, struct str *out,
-                          struct err *e);
+                          bool *found, struct err *e);
 
 void fetch_files_close(struct fetch_file *files, size_t n);
 

@@ -168,7 +168,7 @@ static int add_url(struct keys *k, const char *url, const struct keys_spec *spec
         err_set(e, ERR_INPUT, "key '%s' is not fetched: only https:// and file:// are safe", url);
         return err_hint(e, "use https://, a local file, or the key's fingerprint");
     }
-    if (fetch_text(f, url, KEY_MAX_BYTES, &text, e) < 0)
+    if (fetch_text(f, url, KEY_MAX_BYTES, &text, NULL, e) < 0)
         return err_wrap(e, "key");
     add_text(k, &text, spec->pins, url);
     return 0;

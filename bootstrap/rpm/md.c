@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "bootstrap/value.h"
 
 /* ── primary ────────────────────────────────────────────────────────────────────────────────────*/
 
@@ -181,4 +182,14 @@ int yum_pool_add_paths(struct yum_pool *p, Queue *wanted, struct err *e)
 Id yum_pool_paths_key(const struct yum_pool *p)
 {
     return pool_str2id(p->pool, "hpcc:paths", 1);
+}
+
+char *yum_repos_text(const struct yum_pool *p)
+{
+    auto_str struct str s = { 0 };
+    for (size_t i = 0; i < p->n_repos; i++) {
+        auto_free char *url = value_url_public(p->repos[i].mirrors.v[0]);
+        str_addf(&s, "%s%s (%s)", i ? ", " : "", p->repos[i].source->id, url);
+    }
+    return str_steal(&s);
 }

@@ -29,6 +29,9 @@ MUST_CHECK int yum_pool_add_paths(struct yum_pool *p, Queue *wanted, struct err 
 /* The key under which a repository (SOLVID_META) lists the paths looked up so far. */
 Id yum_pool_paths_key(const struct yum_pool *p);
 
+/* "base (https://…), updates (…)". Caller frees. */
+MUST_CHECK char *yum_repos_text(const struct yum_pool *p);
+
 /* A file of metadata, and how it is read. */
 struct yum_stream {
     const char *type;     /* "primary", "filelists", "modules", "group" … */

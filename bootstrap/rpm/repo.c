@@ -164,7 +164,7 @@ static int find_mirrors(const struct yum_opening *o, struct yum_repo *r, struct 
     }
     auto_str struct str text = { 0 };
     auto_free char *shown = value_url_public(url);
-    if (fetch_text(o->fetch, url, MIRRORS_MAX_BYTES, &text, e) < 0)
+    if (fetch_text(o->fetch, url, MIRRORS_MAX_BYTES, &text, NULL, e) < 0)
         return err_wrap(e, "list of mirrors");
     auto_strv struct strv found = { 0 };
     if (r->source->kind == YUM_SOURCE_METALINK) {

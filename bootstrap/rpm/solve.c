@@ -27,7 +27,7 @@ struct reach {
     Map seen;
     Map scanned; /* ids of paths that every repository was searched for */
     Queue todo;
-    bool weak, lacking;
+    bool lacking;
 };
 
 static void reach_dep(struct reach *r, Id dep)
@@ -89,7 +89,7 @@ static void note_scanned(struct yum_pool *p, Map *scanned)
 /* Whether a package in reach of JOBS requires a path that no repository was searched for yet. */
 static bool paths_matter(struct yum_pool *p, Queue *jobs, bool weak)
 {
-    struct reach r = { .p = p, .weak = weak };
+    struct reach r = { .p = p };
     Queue first;
     Id pkg;
     queue_init(&first);
@@ -135,16 +135,6 @@ static int load_paths(struct yum_pool *p, const struct strv *asked, struct err *
 }
 
 /* ── jobs ───────────────────────────────────────────────────────────────────────────────────────*/
-
-char *yum_repos_text(const struct yum_pool *p)
-{
-    auto_str struct str s = { 0 };
-    for (size_t i = 0; i < p->n_repos; i++) {
-        auto_free char *url = value_url_public(p->repos[i].mirrors.v[0]);
-        str_addf(&s, "%s%s (%s)", i ? ", " : "", p->repos[i].source->id, url);
-    }
-    return str_steal(&s);
-}
 
 /* A package name like WORD, for the hint; lent by the pool. */
 static const char *nearest_name(struct yum_pool *p, const char *word)

@@ -48,7 +48,4 @@ void yum_solver_flags(struct s_Solver *solver, bool recommends);
 /* Libsolv's problems as text, one a line. Caller frees. */
 MUST_CHECK char *yum_problems_text(struct s_Solver *solver);
 
-/* "base (https://…), updates (…)". Caller frees. */
-MUST_CHECK char *yum_repos_text(const struct yum_pool *p);
-
 #endif

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/_lib.sh"
 need_root
 [ -x /usr/sbin/debootstrap ] || skip "debootstrap is not installed"
-for tool in gpg gpgv python3; do
+for tool in gpg gpgv python3 openssl; do
     command -v "$tool" > /dev/null || skip "$tool is not installed"
 done
 export HPCC_DISABLE_CACHE=1
@@ -25,7 +25,7 @@ cleanup_hooks+=(stop_gpg)
 # A mirror whose server answers as its first directory says.
 mkdir -p mirror
 cat > serve.py << 'PY'
-import http.server, sys
+import http.server, ssl, threading
 
 class Answer(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
@@ -40,6 +40,10 @@ class Answer(http.server.SimpleHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "file:///etc/shadow")
             self.end_headers()
+        elif first == "down": # from https to http
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1:%d/%s" % (plain.server_port, self.path[6:]))
+            self.end_headers()
         elif first == "circle":
             self.send_response(302)
             self.send_header("Location", self.path)
@@ -50,10 +54,18 @@ class Answer(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-print(server.server_port, flush=True)
-server.serve_forever()
+plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+secret = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain("../cert.pem")
+secret.socket = tls.wrap_socket(secret.socket, server_side=True)
+threading.Thread(target=secret.serve_forever, daemon=True).start()
+print(plain.server_port, secret.server_port, flush=True)
+plain.serve_forever()
 PY
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=127.0.0.1 \
+    -addext subjectAltName=IP:127.0.0.1 -keyout cert.pem -out cert.crt 2> /dev/null
+cat cert.crt >> cert.pem
 (cd mirror && exec python3 "$work/serve.py" > ../port) &
 server=$!
 stop_server() { kill "$server"; }
@@ -62,7 +74,8 @@ for _ in $(seq 100); do
     [ ! -s port ] || break
     sleep 0.1
 done
-at=http://127.0.0.1:$(cat port)
+read -r plain secret < port
+at=http://127.0.0.1:$plain
 
 # release NAME KEY TEXT…: a mirror NAME with that Release, signed by KEY ("-": not at all)
 release() {
@@ -94,12 +107,23 @@ wrong() {
     [ ! -e x.img ] || fail "an image is there"
     ok "$3"
 }
-wrong 5 "x\.def:4: cannot fetch 'http://127.0.0.1:1/d/" "a mirror that does not answer" 'MirrorURL: http://127.0.0.1:1/d\n'
+wrong 5 "x\.def:4: gave up after 3 tries: cannot fetch 'http://127.0.0.1:1/d/" "a mirror that does not answer" 'MirrorURL: http://127.0.0.1:1/d\n'
 wrong 3 "x\.def:2: the mirror .* has no suite 'bookworm'" "a mirror without the suite" "MirrorURL: $at/none\n"
-wrong 5 'x\.def:4: the server answered 500' "a mirror that fails" "MirrorURL: $at/broken\n"
+wrong 5 'x\.def:4: gave up after 3 tries: the server answered 500' "a mirror that fails" "MirrorURL: $at/broken\n"
 wrong 5 'carries no signature' "a web page in the mirror's place" "MirrorURL: $at/page\n"
 wrong 5 'cannot fetch' "a redirect to a local file" "MirrorURL: $at/moved\n"
 wrong 5 'cannot fetch' "a redirect without end" "MirrorURL: $at/circle\n"
+
+# What was asked for by https comes by https or not at all, wherever the server points.
+real=$hpcc
+printf '#!/bin/sh\nexec unshare -m sh -c "mount --bind %s/cert.crt /etc/ssl/certs/ca-certificates.crt && exec \\"\\$@\\"" hpcc %s "$@"\n' \
+    "$work" "$real" > trusting
+chmod 755 trusting
+hpcc=$work/trusting
+wrong 5 'has nothing for architecture' "a mirror by https" "MirrorURL: https://127.0.0.1:$secret/good\n"
+wrong 5 'cannot fetch .*Protocol "http" .*(disabled|not supported)' "a redirect from https to http" \
+    "MirrorURL: https://127.0.0.1:$secret/down/good\n"
+hpcc=$real
 wrong 5 "signed by key [0-9A-F]+, which is not in '.*archive.gpg'" "another's key" "MirrorURL: $at/foreign\n"
 wrong 5 'carries no signature' "a Release that nobody signed" "MirrorURL: $at/naked\n"
 wrong 5 'bad signature' "a Release changed after signing" "MirrorURL: $at/changed\n"
