@@ -21,7 +21,7 @@ check() {
                 list = head
                 sub(/^[^(]*\(/, "", list)
                 while (gsub(/\([^()]*\)/, "", list) > 0 && list ~ /\(/) continue
-                sub(/, struct err \*[a-z]+/, "", list)
+                sub(/, *struct err \*[a-z]+/, "", list)
                 if (list !~ /\.\.\.|rpmCallbackData/ && gsub(/,/, "", list) + 1 > 5)
                     print file ":" start ": more than 5 parameters"
             }
