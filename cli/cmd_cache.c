@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 
 static const struct opt opts[] = {
-    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { .name = "json", .help = "report as JSON" },
     { 0 },
 };
 

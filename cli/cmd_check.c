@@ -8,9 +8,10 @@
 #include "image/image.h"
 
 static const struct opt opts[] = {
-    { "repair", 'r', NULL, "repair what is damaged, on a copy that replaces the image", NULL, false,
-      NULL },
-    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { .name = "repair",
+      .letter = 'r',
+      .help = "repair what is damaged, on a copy that replaces the image" },
+    { .name = "json", .help = "report as JSON" },
     { 0 },
 };
 

@@ -7,7 +7,7 @@
 #include "cli/resized.h"
 
 static const struct opt opts[] = {
-    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { .name = "json", .help = "report as JSON" },
     { 0 },
 };
 

@@ -7,10 +7,11 @@
 #include "image/image.h"
 
 static const struct opt opts[] = {
-    { "force", 'F', NULL, "replace existing files", NULL, false, NULL },
-    { "archive", 'a', NULL,
-      "into an image: keep owners, setuid bits and capabilities, which else become root's and none",
-      NULL, false, NULL },
+    { .name = "force", .letter = 'F', .help = "replace existing files" },
+    { .name = "archive",
+      .letter = 'a',
+      .help = "into an image: keep owners, setuid bits and capabilities, which else become root's "
+              "and none" },
     { 0 },
 };
 

@@ -10,10 +10,12 @@
 #include "image/image.h"
 
 static const struct opt opts[] = {
-    { "size", 's', "SIZE", "size of the image, a bare number being MiB (default 1G)", NULL, false,
-      NULL },
-    { "force", 'F', NULL, "replace an existing file", NULL, false, NULL },
-    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { .name = "size",
+      .letter = 's',
+      .arg = "SIZE",
+      .help = "size of the image, a bare number being MiB (default 1G)" },
+    { .name = "force", .letter = 'F', .help = "replace an existing file" },
+    { .name = "json", .help = "report as JSON" },
     { 0 },
 };
 

@@ -8,7 +8,7 @@
 #include "cli/inside.h"
 
 static const struct opt opts[] = {
-    { "json", 0, NULL, "show it as JSON, in bytes", NULL, false, NULL },
+    { .name = "json", .help = "show it as JSON, in bytes" },
     { 0 },
 };
 

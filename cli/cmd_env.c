@@ -10,10 +10,9 @@
 #include "runtime/runtime.h"
 
 static const struct opt opts[] = {
-    { "explain", 0, NULL, "say where each variable comes from, and why it was dropped", NULL, false,
-      NULL },
-    { "cleanenv", 'e', NULL, "as in run and exec", "CLEANENV", false, NULL },
-    { "env", 0, "K=V", "as in run and exec", NULL, true, NULL },
+    { .name = "explain", .help = "say where each variable comes from, and why it was dropped" },
+    { .name = "cleanenv", .letter = 'e', .help = "as in run and exec", .env = "CLEANENV" },
+    { .name = "env", .arg = "K=V", .help = "as in run and exec", .many = true },
     { 0 },
 };
 

@@ -4,10 +4,14 @@
 #include "cli/resized.h"
 
 static const struct opt opts[] = {
-    { "size", 's', "[+]SIZE", "new size, or with a plus sign how much to add", NULL, false, NULL },
-    { "auto", 'a', NULL, "as large as needed for a tenth (at least 16 MiB) to be free", NULL, false,
-      NULL },
-    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { .name = "size",
+      .letter = 's',
+      .arg = "[+]SIZE",
+      .help = "new size, or with a plus sign how much to add" },
+    { .name = "auto",
+      .letter = 'a',
+      .help = "as large as needed for a tenth (at least 16 MiB) to be free" },
+    { .name = "json", .help = "report as JSON" },
     { 0 },
 };
 

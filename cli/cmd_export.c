@@ -6,9 +6,11 @@
 #include "image/image.h"
 
 static const struct opt opts[] = {
-    { "output", 'o', "FILE", "write to FILE, which appears when it is complete", NULL, false,
-      NULL },
-    { "force", 'F', NULL, "replace an existing FILE", NULL, false, NULL },
+    { .name = "output",
+      .letter = 'o',
+      .arg = "FILE",
+      .help = "write to FILE, which appears when it is complete" },
+    { .name = "force", .letter = 'F', .help = "replace an existing FILE" },
     { 0 },
 };
 

@@ -12,12 +12,15 @@
 #include "image/image.h"
 
 static const struct opt opts[] = {
-    { "size", 's', "SIZE", "size of the image, a bare number being MiB (default: by content)", NULL,
-      false, NULL },
-    { "force", 'F', NULL, "replace an existing file", NULL, false, NULL },
-    { "max-size", 0, "SIZE", "most that the archive may unpack to (default: the free disk space)",
-      NULL, false, NULL },
-    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { .name = "size",
+      .letter = 's',
+      .arg = "SIZE",
+      .help = "size of the image, a bare number being MiB (default: by content)" },
+    { .name = "force", .letter = 'F', .help = "replace an existing file" },
+    { .name = "max-size",
+      .arg = "SIZE",
+      .help = "most that the archive may unpack to (default: the free disk space)" },
+    { .name = "json", .help = "report as JSON" },
     { 0 },
 };
 

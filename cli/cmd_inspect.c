@@ -12,17 +12,17 @@
 #include "image/layout.h"
 
 static const struct opt opts[] = {
-    { "labels", 'l', NULL, "show the labels (the default)", NULL, false, NULL },
-    { "deffile", 'd', NULL, "show the definition file it was built from", NULL, false, NULL },
-    { "runscript", 'r', NULL, "show the script that 'hpcc run' starts", NULL, false, NULL },
-    { "startscript", 's', NULL, "show the start script", NULL, false, NULL },
-    { "environment", 'e', NULL, "show the scripts that set the environment", NULL, false, NULL },
-    { "helpfile", 'H', NULL, "show the help text", NULL, false, NULL },
-    { "test", 't', NULL, "show the test script", NULL, false, NULL },
-    { "all", 0, NULL, "show all of these", NULL, false, NULL },
-    { "json", 'j', NULL, "show them as JSON", NULL, false, NULL },
-    { "label", 0, NULL, NULL, NULL, false, "labels" },
-    { "run", 0, NULL, NULL, NULL, false, "runscript" },
+    { .name = "labels", .letter = 'l', .help = "show the labels (the default)" },
+    { .name = "deffile", .letter = 'd', .help = "show the definition file it was built from" },
+    { .name = "runscript", .letter = 'r', .help = "show the script that 'hpcc run' starts" },
+    { .name = "startscript", .letter = 's', .help = "show the start script" },
+    { .name = "environment", .letter = 'e', .help = "show the scripts that set the environment" },
+    { .name = "helpfile", .letter = 'H', .help = "show the help text" },
+    { .name = "test", .letter = 't', .help = "show the test script" },
+    { .name = "all", .help = "show all of these" },
+    { .name = "json", .letter = 'j', .help = "show them as JSON" },
+    { .name = "label", .alias_of = "labels" },
+    { .name = "run", .alias_of = "runscript" },
     { 0 },
 };
 

@@ -13,10 +13,10 @@
 #include "cli/place.h"
 
 static const struct opt opts[] = {
-    { "long", 'l', NULL, "show type, mode, links, owner, size and time", NULL, false, NULL },
-    { "recursive", 'R', NULL, "show all that is below, with paths", NULL, false, NULL },
-    { "directory", 'd', NULL, "show a directory itself, not what it holds", NULL, false, NULL },
-    { "json", 0, NULL, "show it as JSON", NULL, false, NULL },
+    { .name = "long", .letter = 'l', .help = "show type, mode, links, owner, size and time" },
+    { .name = "recursive", .letter = 'R', .help = "show all that is below, with paths" },
+    { .name = "directory", .letter = 'd', .help = "show a directory itself, not what it holds" },
+    { .name = "json", .help = "show it as JSON" },
     { 0 },
 };
 

@@ -3,10 +3,12 @@
 #include "cli/resized.h"
 
 static const struct opt opts[] = {
-    { "size", 's', "[-]SIZE", "new size, or with a minus sign how much to take away", NULL, false,
-      NULL },
-    { "minimum", 'm', NULL, "as small as its content allows", NULL, false, NULL },
-    { "json", 0, NULL, "report as JSON", NULL, false, NULL },
+    { .name = "size",
+      .letter = 's',
+      .arg = "[-]SIZE",
+      .help = "new size, or with a minus sign how much to take away" },
+    { .name = "minimum", .letter = 'm', .help = "as small as its content allows" },
+    { .name = "json", .help = "report as JSON" },
     { 0 },
 };
 

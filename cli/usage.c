@@ -12,13 +12,13 @@ enum {
 };
 
 const struct opt cli_global_opts[] = {
-    { "help", 'h', NULL, "show help and exit", NULL, false, NULL },
-    { "version", 0, NULL, "print the version and exit", NULL, false, NULL },
-    { "quiet", 'q', NULL, "no notices and no progress", "QUIET", false, NULL },
-    { "silent", 's', NULL, "only errors", "SILENT", false, NULL },
-    { "verbose", 'v', NULL, "say more", "VERBOSE", false, NULL },
-    { "debug", 'd', NULL, "say everything", "DEBUG", false, NULL },
-    { "nocolor", 0, NULL, "no colour", "NOCOLOR", false, NULL },
+    { .name = "help", .letter = 'h', .help = "show help and exit" },
+    { .name = "version", .help = "print the version and exit" },
+    { .name = "quiet", .letter = 'q', .help = "no notices and no progress", .env = "QUIET" },
+    { .name = "silent", .letter = 's', .help = "only errors", .env = "SILENT" },
+    { .name = "verbose", .letter = 'v', .help = "say more", .env = "VERBOSE" },
+    { .name = "debug", .letter = 'd', .help = "say everything", .env = "DEBUG" },
+    { .name = "nocolor", .help = "no colour", .env = "NOCOLOR" },
     { 0 },
 };
 

@@ -5,17 +5,22 @@
 #include "tests/base/test.h"
 
 static const struct opt table[] = {
-    { "size", 's', "SIZE", "how large", "SIZE", false, NULL },
-    { "bind", 'B', "SPEC", "what to bind", "BIND BINDPATH", true, NULL },
-    { "force", 'F', NULL, "replace", "FORCE", false, NULL },
-    { "contain", 'c', NULL, "contain", NULL, false, NULL },
-    { "replace", 'R', NULL, NULL, NULL, false, "force" },
+    { .name = "size", .letter = 's', .arg = "SIZE", .help = "how large", .env = "SIZE" },
+    { .name = "bind",
+      .letter = 'B',
+      .arg = "SPEC",
+      .help = "what to bind",
+      .env = "BIND BINDPATH",
+      .many = true },
+    { .name = "force", .letter = 'F', .help = "replace", .env = "FORCE" },
+    { .name = "contain", .letter = 'c', .help = "contain" },
+    { .name = "replace", .letter = 'R', .alias_of = "force" },
     { 0 },
 };
 
 static const struct opt global[] = {
-    { "silent", 's', NULL, "say nothing", NULL, false, NULL },
-    { "debug", 'd', NULL, "say all", NULL, false, NULL },
+    { .name = "silent", .letter = 's', .help = "say nothing" },
+    { .name = "debug", .letter = 'd', .help = "say all" },
     { 0 },
 };
 
