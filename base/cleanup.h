@@ -42,8 +42,7 @@ static inline void cleanup_free(void *p)
 {
     void *mem;
     __builtin_memcpy(&mem, p, sizeof mem);
-    free(
-        mem); /* glibc's free keeps errno since 2.33; older ones only change it on munmap failure */
+    free(mem); /* keeps errno since glibc 2.33; before that only a failing munmap changed it */
 }
 
 static inline int steal_fd(int *fd)

@@ -3,10 +3,12 @@
 #define BASE_FS_H
 
 /* Files. Two families:
- *   fs_*_at(rootfs_fd, path)  resolve PATH inside the root that ROOTFS_FD names, as the root's own
- * `/`: absolute paths, `..` and symlinks (absolute ones too) never leave it, magic links
- * (/proc/PID/…) are refused. openat2(RESOLVE_IN_ROOT), or a tested walk component by component on
- * kernels before 5.6. the rest                  ordinary host paths. */
+ *   fs_*_at(rootfs_fd, path)  resolve PATH inside the root that ROOTFS_FD names, which is the path's
+ *                             own `/`: absolute paths, `..` and symlinks (absolute ones too) never
+ *                             leave it, magic links (/proc/PID/…) are refused. By
+ *                             openat2(RESOLVE_IN_ROOT), or component by component on kernels
+ *                             before 5.6.
+ *   the rest                  take ordinary paths of the host. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,8 +18,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Open PATH inside the root; O_CLOEXEC is added. Returns the descriptor or -1. e->sys holds errno.
- */
+/* Open PATH inside the root; O_CLOEXEC is added. Returns the descriptor or -1.
+ * e->sys holds errno. */
 MUST_CHECK int fs_open_at(int rootfs_fd, const char *path, int flags, mode_t mode, struct err *e);
 
 /* The same where no component of PATH is a symlink, so that PATH is where the file lies: the

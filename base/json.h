@@ -2,8 +2,8 @@
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
-/* JSON through json-c: its objects, with our ownership and errors. Key order is order of insertion.
- */
+/* JSON through json-c: its objects, with our ownership and errors.
+ * Key order is order of insertion. */
 
 #include <json-c/json.h>
 #include <stdint.h>

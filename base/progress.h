@@ -3,8 +3,8 @@
 #define BASE_PROGRESS_H
 
 /* Progress of long work. Rooms report, the front door draws (a bar on a terminal, plain lines
- * elsewhere); without a sink every call is free of effect. Not thread-safe: report from one thread.
- */
+ * elsewhere); without a sink every call is free of effect. Not thread-safe:
+ * report from one thread. */
 
 #include <stdint.h>
 

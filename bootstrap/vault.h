@@ -30,8 +30,8 @@ const char *vault_default_mirror(const char *family, const char *arch);
 const char *vault_archive(const char *family);
 
 /* Whether URL, a mirror of the suite's family, no longer has the suite: the suite is gone and the
- * site is one of those known to drop gone ones. *MOVED (caller frees) gets the archive's address.
- */
+ * site is one of those known to drop gone ones.
+ * *MOVED (caller frees) gets the archive's address. */
 bool vault_suite_moved(const struct vault_suite *suite, const char *url, char **moved);
 
 /* Whether what URL names (a repository of RPM packages, or a CentOS mirror list) is known to have

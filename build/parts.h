@@ -11,8 +11,7 @@
 #include "build/build.h"
 #include "image/image.h"
 
-/* ── on paper ─────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── on paper ────────────────────────────────────────────────────────────────────────────────── */
 
 /* The image that will be made, as it is before. */
 struct target {
@@ -43,8 +42,7 @@ void sections_check(struct deffile *def, bool here);
 /* ERR_USAGE when NAMES (may be NULL) has a word that is no section. */
 MUST_CHECK int sections_filter_check(const char *const *names, struct err *e);
 
-/* ── the stage: a directory that only the builder can enter ───────────────────────────────────────
- */
+/* ── the stage: a directory that only the builder can enter ──────────────────────────────────── */
 
 struct stage_dir {
     char *parent; /* directory that holds it */
@@ -61,8 +59,7 @@ MUST_CHECK int stage_dir_make(struct stage_dir *s, const char *image_path, struc
 void stage_dir_remove(struct stage_dir *s, const char *image_path);
 void stage_dir_free(struct stage_dir *s);
 
-/* ── the log: everything that helpers and scripts print, nameless until a build fails ─────────────
- */
+/* ── the log: everything that helpers and scripts print, nameless until a build fails ────────── */
 
 MUST_CHECK int log_file_open(struct err *e);
 void log_file_line(int log_fd, const char *line);
@@ -73,8 +70,7 @@ void log_file_keep(int log_fd, const char *image_path, struct err *e);
 /* Remove an IMAGE_PATH.log that an earlier failure left. */
 void log_file_forget(const char *image_path);
 
-/* ── at work ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── at work ─────────────────────────────────────────────────────────────────────────────────── */
 
 /* Made by the caller, used by the worker. */
 struct build {
@@ -139,8 +135,7 @@ bool section_body(const struct deffile_stage *stage, const char *name, const cha
 const char *section_args(const struct deffile_stage *stage, const char *name, const char *app,
                          unsigned *line);
 
-/* ── scripts ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── scripts ─────────────────────────────────────────────────────────────────────────────────── */
 
 struct script_spec {
     const char *section;  /* "post" */
@@ -158,8 +153,7 @@ void script_text(const struct deffile_stage *stage, const struct script_spec *sp
                  struct str *out);
 void script_argv(const char *args, struct strv *out);
 
-/* ── files ────────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── files ───────────────────────────────────────────────────────────────────────────────────── */
 
 /* Paths inside ROOT_FD that PATTERN (absolute) matches, sorted. None is no error. */
 MUST_CHECK int files_glob(int root_fd, const char *pattern, struct strv *out, struct err *e);
@@ -174,8 +168,7 @@ struct copy_spec {
 MUST_CHECK int files_copy(const struct copy_spec *spec, const char *from, const char *to,
                           struct err *e);
 
-/* ── what every image has (layout.c, labels.c, clean.c) ───────────────────────────────────────────
- */
+/* ── what every image has (layout.c, labels.c, clean.c) ──────────────────────────────────────── */
 
 MUST_CHECK int layout_make(int rootfs_fd, struct err *e);
 MUST_CHECK int layout_keep_definition(int rootfs_fd, const struct deffile *def, struct err *e);
@@ -187,8 +180,7 @@ MUST_CHECK int clean_times(int rootfs_fd, int64_t epoch, struct err *e);
 /* Text for a script file: TEXT's own #! line, or one made from ARGS; then the rest. */
 void script_with_interpreter(const char *text, const char *args, struct str *out);
 
-/* ── interrupts ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── interrupts ──────────────────────────────────────────────────────────────────────────────── */
 
 /* SIGINT, SIGTERM and SIGHUP end the worker instead of us, so that what it made is removed before
  * we report. */

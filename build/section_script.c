@@ -48,8 +48,8 @@ static int perform_post(struct build *b, const struct section_kind *kind, struct
     return dir_fd < 0 ? -1 : fs_remove_tree(dir_fd, base, e);
 }
 
-/* The file is for `hpcc test`; the run at the end of the build has the definition's line numbers.
- */
+/* The file is for `hpcc test`; the run at the end of the build has the definition's
+ * line numbers. */
 static int perform_test(struct build *b, const struct section_kind *kind, struct err *e)
 {
     auto_str struct str body = { 0 };

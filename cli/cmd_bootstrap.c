@@ -109,7 +109,7 @@ static int read_epoch(const struct cli *cli, const struct args *args, struct bui
     return 0;
 }
 
-/* The images that 2.x users write with the definition first. */
+/* The two words are easily swapped, and then the image would be written over the definition. */
 static int check_order(const struct args *args, struct err *e)
 {
     if (!str_ends(args->rest[0], ".def") || str_ends(args->rest[1], ".def"))

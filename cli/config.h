@@ -3,8 +3,8 @@
 #define CLI_CONFIG_H
 
 /* hpcc.yaml(5): what a site and its users set once instead of typing it each time. The site's file
- * is read first, then the user's: lists grow, single values are replaced. Unknown keys are errors.
- */
+ * is read first, then the user's: lists grow, single values are replaced.
+ * Unknown keys are errors. */
 
 #include <stdbool.h>
 

@@ -59,8 +59,8 @@ bool args_has(const struct args *a, const char *name);
 const char *args_value(const struct args *a, const char *name);
 void args_values(const struct args *a, const char *name, struct strv *out);
 
-/* The first set variable of HPCC_NAME, APPTAINER_NAME, SINGULARITY_NAME; NULL when there is none.
- */
+/* The first set variable of HPCC_NAME, APPTAINER_NAME, SINGULARITY_NAME;
+ * NULL when there is none. */
 const char *env_option(const char *const *vars, const char *name);
 
 /* The variable NAME as it stands; NULL when unset. */

@@ -33,8 +33,8 @@ void out_error(struct out *out, const struct err *e);
 /* The exit status for E; PASSES_STATUS as in struct command. */
 int out_exit_code(const struct err *e, bool passes_status);
 
-/* One progress line for WIDTH columns (tests call it with ELAPSED_MS of their own). Caller frees.
- */
+/* One progress line for WIDTH columns (tests call it with ELAPSED_MS of their own).
+ * Caller frees. */
 MUST_CHECK char *out_bar_text(const struct progress_event *ev, uint64_t elapsed_ms, unsigned width);
 
 #endif

@@ -137,8 +137,8 @@ void deffile_diag_add(struct deffile *d, enum deffile_severity severity, const c
 /* "FILE:LINE:COL: error[code]: message". Caller frees. */
 MUST_CHECK char *deffile_diag_text(const struct deffile *d, const struct deffile_diag *g);
 
-/* The errors of D as one ERR_INPUT: the first one's text and hint, with "and N more". Returns -1.
- */
+/* The errors of D as one ERR_INPUT: the first one's text and hint, with "and N more".
+ * Returns -1. */
 int deffile_err(const struct deffile *d, struct err *e);
 
 /* Schema hpcc.deffile.v1 (docs/deffile.md). Caller releases. */

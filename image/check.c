@@ -11,8 +11,7 @@
 #include "image/writer/writer.h"
 #include "image/tree/tree.h"
 
-/* ── our own rules ──────────────────────────────────────────────────────────────────────────────
- */
+/* ── our own rules ───────────────────────────────────────────────────────────────────────────── */
 
 /* Follow the map of every file: SEEK_HOLE goes over all of its blocks. */
 static int check_maps(const struct source_image *si, const char *path, struct err *e)
@@ -44,8 +43,7 @@ static int check_tree(const char *path, int fd, const struct image_info *info, s
     return check_maps(&si, path, e);
 }
 
-/* ── e2fsck ─────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── e2fsck ──────────────────────────────────────────────────────────────────────────────────── */
 
 /* e2fsck is written for trusted bytes: root runs it as the image's owner. */
 struct owner {
@@ -138,8 +136,7 @@ int image_check(const char *path, struct err *e)
     return status == 0 ? 0 : damaged(path, &f, e);
 }
 
-/* ── repair ─────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── repair ──────────────────────────────────────────────────────────────────────────────────── */
 
 /* A copy that shares blocks where the file system can, else one that keeps the holes. */
 static int copy_sparse(int from, int to, uint64_t size, struct err *e)

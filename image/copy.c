@@ -34,8 +34,7 @@ static int exists(const char *where, const char *name, struct err *e)
     return -1;
 }
 
-/* ── in ─────────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── in ──────────────────────────────────────────────────────────────────────────────────────── */
 
 /* Directories of the host that sources are read below. */
 struct open_dirs {
@@ -141,8 +140,7 @@ int image_copy_in(const struct image_copy_spec *spec, struct err *e)
     return rewrite_publish(spec->image, &r, r.edit.info.fs_bytes, e);
 }
 
-/* ── out ────────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── out ─────────────────────────────────────────────────────────────────────────────────────── */
 
 /* A place on the host. */
 struct host_place {

@@ -16,8 +16,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* ── what a file is ───────────────────────────────────────────────────────────────────────────────
- */
+/* ── what a file is ──────────────────────────────────────────────────────────────────────────── */
 
 enum image_kind {
     IMAGE_EXT,      /* ext2/3/4 at fs_offset: 0, behind 2.x's launcher line, or a SIF's partition */
@@ -43,8 +42,7 @@ MUST_CHECK int image_probe(int fd, const char *path, struct image_info *out, str
  * FIFO, never opens a device) and probe it. The descriptor is the identity from here on. */
 MUST_CHECK int image_open(const char *path, struct image_info *out, struct err *e);
 
-/* ── create, pack ─────────────────────────────────────────────────────────────────────────────────
- */
+/* ── create, pack ────────────────────────────────────────────────────────────────────────────── */
 
 #define IMAGE_MIN_BYTES (4ull << 20)
 #define IMAGE_MAX_BYTES ((1ull << 44) - 4096) /* ext3, 4 KiB blocks, 32-bit block numbers */
@@ -96,8 +94,7 @@ MUST_CHECK int image_unpack(int image_fd, const struct image_info *info, int roo
 /* Bytes an image needs for the tree, headroom included (metadata, journal, 10 % or 16 MiB). */
 MUST_CHECK int image_estimate(int rootfs_fd, uint64_t *size_bytes, struct err *e);
 
-/* ── trees: export, import, copy ──────────────────────────────────────────────────────────────────
- */
+/* ── trees: export, import, copy ─────────────────────────────────────────────────────────────── */
 
 /* Write the image's tree to OUT_FD as a POSIX pax archive, without mounting and without root:
  * canonical order, numeric owners, xattrs (SCHILY.xattr), 64 KiB and more of zeros as holes
@@ -129,8 +126,8 @@ struct image_copy_spec {
 };
 
 /* Into the image: a new one is written with the changed tree (growing when it must, with a notice),
- * and published by rename. Readers of the old one are not disturbed; other writers are ERR_FAILED.
- */
+ * and published by rename. Readers of the old one are not disturbed;
+ * other writers are ERR_FAILED. */
 MUST_CHECK int image_copy_in(const struct image_copy_spec *spec, struct err *e);
 
 /* Out of it. Owners are set when we are root, else setuid bits and devices are left out, as in
@@ -169,8 +166,7 @@ void image_merge_free(struct image_merge *m);
 CLEANUP_DEFINE(struct image_merge *, cleanup_image_merge, image_merge_free)
 #define auto_image_merge cleanup_with(cleanup_image_merge)
 
-/* ── change ───────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── change ──────────────────────────────────────────────────────────────────────────────────── */
 
 /* expand and shrink read the image with our reader and write what it holds into a new one, which
  * takes its name: old or new, never half, and the hostile bytes meet no other code. UUID, label and
@@ -201,8 +197,7 @@ MUST_CHECK int image_check(const char *path, struct err *e);
  * whether there was something to repair. ERR_HOST: no e2fsck here. */
 MUST_CHECK int image_repair(const char *path, bool *changed, struct err *e);
 
-/* ── lock: OFD locks on the image inode; readers shared, in-place writers exclusive ───────────────
- */
+/* ── lock: OFD locks on the image inode; readers shared, in-place writers exclusive ──────────── */
 
 enum image_lock {
     IMAGE_LOCK_READ,    /* for the life of a mount; with no lock support a warning, not an error */
@@ -214,12 +209,11 @@ enum image_lock {
  * mount. ERR_FAILED with EAGAIN names the holder's pid where the kernel tells it. The lock
  * lives as long as the open file description of FD (children included). WRITE and REPLACE need FD
  * open for writing. Where the file system has no locks, WRITE and REPLACE are ERR_FAILED. After
- * taking REPLACE, compare dev and inode with the name again: the image may just have been replaced.
- */
+ * taking REPLACE, compare dev and inode with the name again:
+ * the image may just have been replaced. */
 MUST_CHECK int image_lock(int fd, const char *path, enum image_lock kind, struct err *e);
 
-/* ── loop (root) ──────────────────────────────────────────────────────────────────────────────────
- */
+/* ── loop (root) ─────────────────────────────────────────────────────────────────────────────── */
 
 /* Attach FD to a free loop device by LOOP_CONFIGURE (SET_FD and SET_STATUS64 on kernels before 5.8)
  * with autoclear; returns the device's descriptor, which keeps it alive, and its name
@@ -236,8 +230,7 @@ struct image_loop_spec {
 };
 MUST_CHECK int image_loop_attach(const struct image_loop_spec *spec, char name[32], struct err *e);
 
-/* ── read: our own hardened reader ────────────────────────────────────────────────────────────────
- */
+/* ── read: our own hardened reader ───────────────────────────────────────────────────────────── */
 
 struct image_reader; /* thread-safe after open: reads by pread, keeps no cursor */
 
@@ -298,8 +291,8 @@ MUST_CHECK ssize_t image_read_xattr_list(const struct image_reader *r, uint32_t 
                                          size_t len);
 void image_read_fs_stat(const struct image_reader *r, struct image_fs_stat *out);
 
-/* Next data (or hole) at or after OFFSET, as lseek(2) SEEK_DATA / SEEK_HOLE; -ENXIO past the end.
- */
+/* Next data (or hole) at or after OFFSET, as lseek(2) SEEK_DATA / SEEK_HOLE;
+ * -ENXIO past the end. */
 MUST_CHECK int64_t image_read_seek(const struct image_reader *r, uint32_t ino, uint64_t offset,
                                    bool hole);
 
@@ -312,8 +305,7 @@ MUST_CHECK int image_read_path(const struct image_reader *r, const char *path, b
 MUST_CHECK int image_read_file(const struct image_reader *r, const char *path, size_t max,
                                struct str *out, struct err *e);
 
-/* ── serve: a FUSE server ─────────────────────────────────────────────────────────────────────────
- */
+/* ── serve: a FUSE server ────────────────────────────────────────────────────────────────────── */
 
 struct image_tree; /* what can be served; thread-safe after open */
 

@@ -23,8 +23,8 @@
 #define LAYOUT_HPCC_DIR    LAYOUT_DIR "/hpcc" /* packages.json, lock, build report */
 
 /* The #! line in the boot block (bytes 0–1023 of the file): the image is executable. It must not
- * contain the word "singularity", or Singularity 2.x takes its length for the file system's offset.
- */
+ * contain the word "singularity", or Singularity 2.x takes its length for the file
+ * system's offset. */
 #define LAYOUT_HASHBANG "#!/usr/bin/env run-hpcc\n"
 
 #endif

@@ -23,12 +23,11 @@ static int set_lock(int fd, short type, off_t byte)
     return 0;
 }
 
-/* ── who holds it ───────────────────────────────────────────────────────────────────────────────
- */
+/* ── who holds it ────────────────────────────────────────────────────────────────────────────── */
 
 /* Whether FDINFO (text of /proc/PID/fdinfo/N) shows a lock of INODE at BYTE. The kernel lists what
- * a descriptor holds there, and only there with its owner: F_OFD_GETLK and /proc/locks both say -1.
- */
+ * a descriptor holds there, and only there with its owner:
+ * F_OFD_GETLK and /proc/locks both say -1. */
 static bool shows_lock(char *fdinfo, uint64_t inode, off_t byte)
 {
     char *save = NULL;
@@ -93,8 +92,7 @@ static long find_holder(int fd, off_t byte)
     return 0;
 }
 
-/* ── messages ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── messages ────────────────────────────────────────────────────────────────────────────────── */
 
 static int busy(int fd, const char *path, enum image_lock kind, off_t byte, struct err *e)
 {

@@ -220,8 +220,8 @@ enum seccomp_policy {
     SECCOMP_CONTAIN = 1u << 1, /* keyrings, new user namespaces, the mount family */
 };
 
-/* Install for this thread and all it becomes. Needs no_new_privs or CAP_SYS_ADMIN in its namespace.
- */
+/* Install for this thread and all it becomes.
+ * Needs no_new_privs or CAP_SYS_ADMIN in its namespace. */
 MUST_CHECK int seccomp_install(unsigned policy, struct err *e);
 
 /* ── descriptors ── */

@@ -10,8 +10,8 @@
 MUST_CHECK int enter_namespaces(const struct runtime_plan *p, bool in_userns, int proc_fd,
                                 struct err *e);
 
-/* In the namespaces of another run of the same plan: become the program. Returns only on failure.
- */
+/* In the namespaces of another run of the same plan: become the program.
+ * Returns only on failure. */
 MUST_CHECK int enter_shared(const struct runtime_plan *p, int proc_fd, struct err *e);
 
 /* In the namespaces: build the root, enter it, give up what is not needed, become the program.

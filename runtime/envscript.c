@@ -58,7 +58,8 @@ static bool take_name(struct parser *p, char name[MAX_NAME])
     return true;
 }
 
-/* Shells have variables of their own, each others. */
+/* Variables that one shell or another computes, splits words by, or refuses to set (bash: UID). What
+ * an assignment to them does depends on the shell that the image has, so only that shell can tell. */
 static bool is_special(const char *name)
 {
     static const char *const names[] = {

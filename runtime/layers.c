@@ -57,8 +57,8 @@ static void stack_fini(struct stack *s)
 
 /* ── directories ── */
 
-/* NAME below PARENT, which is DIR. Links are refused: who can write DIR could point them anywhere.
- */
+/* NAME below PARENT, which is DIR. Links are refused:
+ * who can write DIR could point them anywhere. */
 static int open_below(int parent, const char *dir, const char *name, struct err *e)
 {
     int follow = defence("overlay-link") ? O_NOFOLLOW : 0;

@@ -128,8 +128,7 @@ void runtime_env_explain(const struct runtime_plan *p, const char *const *envp,
                          struct runtime_env_item **out, size_t *n);
 void runtime_env_items_free(struct runtime_env_item *v, size_t n);
 
-/* ── worker: a confined child for the build ───────────────────────────────────────────────────────
- */
+/* ── worker: a confined child for the build ──────────────────────────────────────────────────── */
 
 struct runtime_worker_spec {
     /* Runs in the child: uid and gid 0 in its view, own mount, pid, ipc and uts namespaces, no

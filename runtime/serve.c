@@ -14,8 +14,8 @@
 
 enum { FDS_ALONE = 16 };
 
-/* So it is where somebody is root of a namespace that he made without a privilege: he has no power
- * over others that could be given up. */
+/* Whether setgroups(2) is forbidden for good: it is in the user namespace of somebody who made it
+ * without a privilege. He is root there over himself only, and has no groups that could be dropped. */
 static bool groups_are_fixed(void)
 {
     char word[8] = "";

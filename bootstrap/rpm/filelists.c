@@ -73,8 +73,8 @@ static void take_package(struct scan *s, const char *tag, size_t len)
     }
 }
 
-/* Handle the tag at BUF[AT] ('<'); returns where to go on, or SIZE_MAX when more bytes are needed.
- */
+/* Handle the tag at BUF[AT] ('<'); returns where to go on,
+ * or SIZE_MAX when more bytes are needed. */
 static size_t take_tag(struct scan *s, const char *buf, size_t at, size_t len)
 {
     const char *end = memchr(buf + at, '>', len - at);

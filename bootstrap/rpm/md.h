@@ -48,8 +48,8 @@ MUST_CHECK int yum_md_open(const struct yum_pool *p, const struct yum_repo *r, s
 /* Refuse what was cut. */
 MUST_CHECK int yum_md_whole(const struct yum_repo *r, const struct yum_stream *s, struct err *e);
 
-/* Find PATHS of STREAM (a filelists.xml): calls FOUND with the package's checksum in hexadecimal.
- */
+/* Find PATHS of STREAM (a filelists.xml): calls FOUND with the package's checksum
+ * in hexadecimal. */
 struct yum_paths {
     const char *const *paths; /* sorted by strcmp */
     size_t n;

@@ -34,8 +34,8 @@ static uint32_t allowed_flags(const struct image_reader *r)
     return ok;
 }
 
-/* Old numbers are 8:8 bits in the first word, new ones 12:20 in the second, as in linux/kdev_t.h.
- */
+/* Old numbers are 8:8 bits in the first word, new ones 12:20 in the second,
+ * as in linux/kdev_t.h. */
 static void take_device(struct image_stat *st, const uint8_t *block)
 {
     uint32_t old = le32_at(block, 0), new = le32_at(block, 4);

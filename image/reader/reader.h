@@ -108,7 +108,7 @@ static inline bool reader_block_ok(const struct image_reader *r, uint64_t block)
     return block > r->first_block && block < r->n_blocks;
 }
 
-/* ── reader_io.c: bytes ── All return 0 or a negative errno, and fill BUF whole or fail. */
+/* ── io.c: bytes ── All return 0 or a negative errno, and fill BUF whole or fail. */
 
 /* From the file, at OFFSET of the file system; -EIO when it ends early. */
 MUST_CHECK int reader_raw(const struct image_reader *r, uint64_t offset, void *buf, size_t len);
@@ -123,27 +123,27 @@ struct reader_cache *reader_cache_new(void);
 void reader_cache_free(struct reader_cache *c);
 void reader_cache_drop(struct reader_cache *c); /* forget everything */
 
-/* ── reader_super.c ── */
+/* ── super.c ── */
 
 /* Read and check superblock and group descriptors into R (fd, base and cache set by the caller). */
 MUST_CHECK int reader_super_load(struct image_reader *r, struct err *e);
 MUST_CHECK int reader_groups_load(struct image_reader *r, struct err *e);
 
-/* ── reader_journal.c ── Find what the journal would replay and put it into R's overlay. */
+/* ── journal.c ── Find what the journal would replay and put it into R's overlay. */
 MUST_CHECK int reader_journal_load(struct image_reader *r, struct err *e);
 
-/* ── reader_inode.c ── */
+/* ── inode.c ── */
 MUST_CHECK int reader_inode_load(const struct image_reader *r, uint32_t ino,
                                  struct reader_inode *out);
 /* The same for reserved inodes (the journal's). */
 MUST_CHECK int reader_inode_load_any(const struct image_reader *r, uint32_t ino,
                                      struct reader_inode *out);
 
-/* ── reader_map.c ── Where the file's blocks from LOGICAL on lie: one run of 1…MAX blocks. */
+/* ── map.c ── Where the file's blocks from LOGICAL on lie: one run of 1…MAX blocks. */
 MUST_CHECK int reader_map(const struct image_reader *r, const struct reader_inode *inode,
                           uint64_t logical, uint64_t max, struct reader_run *out);
 
-/* ── reader_data.c ── As image_read_data, of an inode of any type that has blocks. */
+/* ── data.c ── As image_read_data, of an inode of any type that has blocks. */
 MUST_CHECK ssize_t reader_inode_data(const struct image_reader *r, const struct reader_inode *inode,
                                      void *buf, size_t len, uint64_t offset);
 /* Size of the file's largest possible content by its kind of map. */

@@ -16,8 +16,8 @@ static const struct image_reader *reader_of(const struct image_tree *t)
     return ((const struct ext_tree *)t)->reader;
 }
 
-/* The root is node 1 to FUSE and inode 2 to ext; inode 1 is never shown, so the others keep theirs.
- */
+/* The root is node 1 to FUSE and inode 2 to ext;
+ * inode 1 is never shown, so the others keep theirs. */
 static uint32_t ino_of(uint64_t node)
 {
     if (node == FUSE_ROOT_ID)

@@ -2,8 +2,8 @@
 #ifndef IMAGE_SERVER_SERVE_H
 #define IMAGE_SERVER_SERVE_H
 
-/* Inside of the FUSE server. Private to image/serve*.c: serve.c moves requests and replies,
- * serve_ops.c answers them without knowing where they come from, serve_confine.c locks the process
+/* Inside of the FUSE server. Private to this wing: serve.c moves requests and replies,
+ * ops.c answers them without knowing where they come from, confine.c locks the process
  * up. The protocol is that of <linux/fuse.h>; libfuse would cost more at start-up than it saves. */
 
 #include "image/server/server.h"

@@ -2,8 +2,8 @@
 #ifndef IMAGE_SERVER_SERVER_H
 #define IMAGE_SERVER_SERVER_H
 
-/* What the FUSE server asks of a file system, whatever its kind. Private to image/serve*.c and to
- * the kinds: serve_ext.c, squash*.c. Answers are those of the image_read_ functions: 0 or a length,
+/* What the FUSE server asks of a file system, whatever its kind. Private to this wing and to
+ * the kinds: ext.c here, and image/squash/. Answers are those of the image_read_ functions: 0 or a length,
  * or a negative errno. Every function may be called by many threads at once.
  *
  * A node is the tree's own number for an inode, what FUSE calls a node id: FUSE_ROOT_ID is the

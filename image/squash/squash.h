@@ -72,20 +72,19 @@ MUST_CHECK int squash_inode_stat(struct squash *h, const struct squash_inode *fr
                                  struct image_stat *out);
 uint64_t squash_node_of(const struct squash *h, sqfs_inode_id id);
 
-/* ── squash_dir.c ── */
+/* ── dir.c ── */
 MUST_CHECK int squash_lookup(const struct image_tree *t, uint64_t dir, const char *name,
                              uint64_t *node, struct image_stat *out);
 MUST_CHECK int squash_list(const struct image_tree *t, uint64_t dir, uint64_t cookie,
                            struct tree_walk *walk);
 
-/* ── squash_data.c ── */
+/* ── data.c ── */
 MUST_CHECK ssize_t squash_read(const struct image_tree *t, uint64_t node, void *buf, size_t len,
                                uint64_t offset);
 MUST_CHECK int64_t squash_seek(const struct image_tree *t, uint64_t node, uint64_t offset,
                                bool hole);
 
-/* ── squash_cache.c ── Unpacked blocks, shared by all threads; one unpacks, the others wait for it.
- */
+/* ── cache.c ── Unpacked blocks, shared by all threads; one unpacks, the others wait for it. */
 struct squash_cache *squash_cache_new(uint32_t block_bytes);
 void squash_cache_free(struct squash_cache *c);
 
@@ -99,7 +98,7 @@ MUST_CHECK int squash_cache_get(struct squash_cache *c, const sqfs *fs, uint64_t
                                 uint32_t header, struct squash_lent *out);
 void squash_cache_put(struct squash_cache *c, struct squash_lent lent);
 
-/* ── squash_xattr.c ── */
+/* ── xattr.c ── */
 MUST_CHECK ssize_t squash_xattr(const struct image_tree *t, uint64_t node, const char *name,
                                 void *buf, size_t len);
 MUST_CHECK ssize_t squash_xattr_list(const struct image_tree *t, uint64_t node, char *buf,

@@ -79,8 +79,7 @@ static bool is_over(const struct reading *r, uint64_t more)
     return seen < 0 || (uint64_t)seen > r->in->max_bytes || more > r->in->max_bytes;
 }
 
-/* ── one entry's metadata ───────────────────────────────────────────────────────────────────────
- */
+/* ── one entry's metadata ────────────────────────────────────────────────────────────────────── */
 
 static bool kept_xattr(const char *name)
 {
@@ -159,8 +158,7 @@ static int take_metadata(struct reading *r, struct archive_entry *entry, struct 
     return take_xattrs(r, entry, n, e);
 }
 
-/* ── one entry ──────────────────────────────────────────────────────────────────────────────────
- */
+/* ── one entry ───────────────────────────────────────────────────────────────────────────────── */
 
 static int take_data(struct reading *r, struct source_node *n, struct err *e)
 {
@@ -279,8 +277,7 @@ static int take_entry(struct reading *r, struct archive_entry *entry, struct err
     return take_data(r, n, e);
 }
 
-/* ── the archive ────────────────────────────────────────────────────────────────────────────────
- */
+/* ── the archive ─────────────────────────────────────────────────────────────────────────────── */
 
 static int open_archive(struct archive *a, const struct tar_input *in, struct err *e)
 {

@@ -6,8 +6,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-/* One run of a file's bytes. The last piece of a file has LAST set: a count per file is not needed.
- */
+/* One run of a file's bytes. The last piece of a file has LAST set:
+ * a count per file is not needed. */
 struct piece {
     uint64_t offset; /* in the file */
     uint64_t at;     /* in the scratch file */

@@ -46,8 +46,7 @@ struct writing {
     char *chunk;   /* BUFFER bytes */
 };
 
-/* ── output ─────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── output ──────────────────────────────────────────────────────────────────────────────────── */
 
 static int flush(struct writing *w, struct err *e)
 {
@@ -81,8 +80,7 @@ static int pad(struct writing *w, size_t unit, struct err *e)
     return over ? put(w, zeros, unit - over, e) : 0;
 }
 
-/* ── headers ────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── headers ─────────────────────────────────────────────────────────────────────────────────── */
 
 /* Octal in a field of N bytes with a NUL at its end. 0, or -1 when VALUE does not fit. */
 static int octal(char *field, size_t n, uint64_t value)
@@ -213,8 +211,7 @@ static void set_link(struct ustar *h, struct str *pax, const char *target)
         record(pax, "linkpath", target, len);
 }
 
-/* ── contents ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── contents ────────────────────────────────────────────────────────────────────────────────── */
 
 static void extents_fini(struct extents *x)
 {
@@ -363,8 +360,7 @@ static int put_regular(struct writing *w, const struct source_node *n, const cha
     return put_content(w, n, &x, &map, e);
 }
 
-/* ── the tree ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── the tree ────────────────────────────────────────────────────────────────────────────────── */
 
 static int put_other(struct writing *w, const struct source_node *n, const char *path,
                      struct err *e)

@@ -38,8 +38,7 @@ struct walking {
 
 enum { XATTR_BUFFER = 1 << 16 };
 
-/* ── contents ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── contents ────────────────────────────────────────────────────────────────────────────────── */
 
 static int open_dir_of(struct dir_feed *f, const struct source_node *n)
 {
@@ -116,8 +115,7 @@ static void dir_close(void *ctx)
 
 static const struct source_ops dir_ops = { .read = dir_read, .seek = dir_seek, .close = dir_close };
 
-/* ── hard links ─────────────────────────────────────────────────────────────────────────────────
- */
+/* ── hard links ──────────────────────────────────────────────────────────────────────────────── */
 
 static struct inode_slot *inode_slot(const struct inode_map *m, uint64_t dev, uint64_t ino)
 {
@@ -152,8 +150,7 @@ static struct source_node *first_name(struct inode_map *m, const struct stat *st
     return NULL;
 }
 
-/* ── metadata ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── metadata ────────────────────────────────────────────────────────────────────────────────── */
 
 static bool kept_xattr(const char *name)
 {
@@ -226,8 +223,8 @@ static int take_target(int dir_fd, struct source_node *n, struct err *e)
     return 0;
 }
 
-/* Whether NAME is a mount point: the kernel says so since 5.8, before that a change of device does.
- */
+/* Whether NAME is a mount point: the kernel says so since 5.8,
+ * before that a change of device does. */
 static bool is_mount(int dir_fd, const char *name, const struct stat *st, uint64_t dev)
 {
     struct statx sx;
@@ -237,8 +234,7 @@ static bool is_mount(int dir_fd, const char *name, const struct stat *st, uint64
     return st->st_dev != dev;
 }
 
-/* ── the walk ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── the walk ────────────────────────────────────────────────────────────────────────────────── */
 
 static int walk_dir(struct walking *w, struct source_node *dir, int dir_fd, struct err *e);
 

@@ -24,8 +24,7 @@ struct source_graft {
     size_t n_added;
 };
 
-/* ── contents ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── contents ────────────────────────────────────────────────────────────────────────────────── */
 
 static ssize_t graft_read(void *ctx, const struct source_node *n, void *buf, size_t len,
                           uint64_t offset, struct err *e)
@@ -81,8 +80,7 @@ struct source_graft *source_graft_new(struct source *base)
     return g;
 }
 
-/* ── nodes ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── nodes ───────────────────────────────────────────────────────────────────────────────────── */
 
 static int clash(const struct source_node *dir, const char *name, const char *what, struct err *e)
 {

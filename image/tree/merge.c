@@ -79,8 +79,7 @@ static void inherit(const struct source_merge_spec *spec, struct source_node *ol
     }
 }
 
-/* ── metadata ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── metadata ────────────────────────────────────────────────────────────────────────────────── */
 
 static void drop_xattrs(struct source_node *n)
 {
@@ -149,8 +148,7 @@ static int set_opaque(struct source_node *n, struct err *e)
     return 0;
 }
 
-/* ── nodes ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── nodes ───────────────────────────────────────────────────────────────────────────────────── */
 
 static int merge_dir(const struct source_merge_spec *spec, struct source_node *f,
                      struct source_node *dir, struct source_node *old, struct err *e)

@@ -24,8 +24,7 @@ struct filling {
     char *value;
 };
 
-/* ── contents ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── contents ────────────────────────────────────────────────────────────────────────────────── */
 
 static int damaged(const struct source_node *n, const char *what, int64_t rc, struct err *e)
 {
@@ -54,8 +53,7 @@ static int64_t feed_seek(void *ctx, const struct source_node *n, uint64_t offset
 
 static const struct source_ops reader_ops = { .read = feed_read, .seek = feed_seek };
 
-/* ── the map ────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── the map ─────────────────────────────────────────────────────────────────────────────────── */
 
 static struct source_node **slot_of(const struct ino_map *m, uint64_t ino)
 {
@@ -80,8 +78,7 @@ static struct source_node **seen_slot(struct ino_map *m, uint64_t ino)
     return slot_of(m, ino);
 }
 
-/* ── metadata ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── metadata ────────────────────────────────────────────────────────────────────────────────── */
 
 static int take_xattrs(struct filling *f, struct source_node *n)
 {
@@ -132,8 +129,7 @@ static int take_node(struct filling *f, struct source_node *n, const struct imag
     return take_xattrs(f, n);
 }
 
-/* ── the walk ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── the walk ────────────────────────────────────────────────────────────────────────────────── */
 
 static int add_name(struct filling *f, struct source_node *dir, const char *name, size_t len,
                     uint32_t ino)

@@ -8,8 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* ── the table: child by parent and name ────────────────────────────────────────────────────────
- */
+/* ── the table: child by parent and name ─────────────────────────────────────────────────────── */
 
 /* Names come from archives that others wrote: the seed keeps them from choosing our collisions. */
 static size_t bucket(const struct source *s, const struct source_node *parent, const char *name,
@@ -63,8 +62,7 @@ struct source_node *source_find(const struct source *s, const struct source_node
     return n;
 }
 
-/* ── nodes ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── nodes ───────────────────────────────────────────────────────────────────────────────────── */
 
 static void node_free(struct source_node *n)
 {
@@ -296,8 +294,7 @@ int source_xattr_set(struct source_node *n, const char *name, const void *value,
     return 0;
 }
 
-/* ── order ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── order ───────────────────────────────────────────────────────────────────────────────────── */
 
 static int by_name(const void *a, const void *b)
 {

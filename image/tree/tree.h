@@ -198,8 +198,8 @@ struct source_merge_spec {
 
 /* Deleted files ("whiteouts": character devices 0:0) vanish from the base, or stay as such marks
  * when the base is a layer itself; directories marked as opaque replace what is there. A hard link
- * that was changed under one of its names is a file of its own afterwards, as the overlay made it.
- */
+ * that was changed under one of its names is a file of its own afterwards,
+ * as the overlay made it. */
 MUST_CHECK int source_merge(struct source_graft *g, struct source **take_upper,
                             const struct source_merge_spec *spec, struct err *e);
 

@@ -49,8 +49,7 @@ static int dir_of(struct writing *w, const struct source_node *n, struct err *e)
     return w->dir_fd;
 }
 
-/* ── metadata ───────────────────────────────────────────────────────────────────────────────────
- */
+/* ── metadata ────────────────────────────────────────────────────────────────────────────────── */
 
 /* Errors that say "not here, not for you" rather than "broken". */
 static bool is_refusal(int error)
@@ -109,8 +108,7 @@ static int set_metadata(struct writing *w, const struct source_node *n, int dir_
     return 0;
 }
 
-/* ── files ──────────────────────────────────────────────────────────────────────────────────────
- */
+/* ── files ───────────────────────────────────────────────────────────────────────────────────── */
 
 static int write_run(struct writing *w, const struct source_node *n, int fd, uint64_t at,
                      uint64_t end, struct err *e)

@@ -65,8 +65,8 @@ static char *current_dir(void)
     return steal_ptr(cwd);
 }
 
-/* A user without passwd entry (a container's, LDAP out of reach) still has $HOME, when it is his.
- */
+/* A user without passwd entry (a container's, LDAP out of reach) still has $HOME,
+ * when it is his. */
 static const char *home_without_passwd(const char *const *envp, uid_t uid)
 {
     const char *home = plan_env_of(envp, "HOME");

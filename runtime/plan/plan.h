@@ -3,7 +3,7 @@
 #define RUNTIME_PLAN_PLAN_H
 
 /* A run as data: what will be mounted, set and executed, in order. plan.c makes it from a spec and
- * a description of the host and touches nothing; enter.c performs it. */
+ * a description of the host and touches nothing; perform.c and enter.c act on it. */
 
 #include <sys/stat.h>
 

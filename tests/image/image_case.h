@@ -131,8 +131,8 @@ static inline char *case_tree_new(const char *dir)
     return tree;
 }
 
-/* An image of TREE by mke2fs with these words (NULL-terminated) before its name. Returns its path.
- */
+/* An image of TREE by mke2fs with these words (NULL-terminated) before its name.
+ * Returns its path. */
 static inline char *case_image_new(const char *dir, const char *tree, const char *const *words,
                                    const char *size)
 {

@@ -138,8 +138,7 @@ static void writer_needs_a_writable_descriptor(void **state)
     assert_int_equal(e.sys, EBADF);
 }
 
-/* ── file systems that have no locks ────────────────────────────────────────────────────────────
- */
+/* ── file systems that have no locks ─────────────────────────────────────────────────────────── */
 
 static void count_warning(void *ctx, enum log_level level, const char *text)
 {

@@ -3,8 +3,7 @@
 
 #include <sys/statvfs.h>
 
-/* ── a mounted image ────────────────────────────────────────────────────────────────────────────
- */
+/* ── a mounted image ─────────────────────────────────────────────────────────────────────────── */
 
 static void scene_init(struct scene *s, const char *const *words)
 {

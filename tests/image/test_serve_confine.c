@@ -158,8 +158,7 @@ static void a_confined_server_still_reads_its_image(void **state)
     assert_int_equal(confined_state(image), 0);
 }
 
-/* ── requests of any bytes ──────────────────────────────────────────────────────────────────────
- */
+/* ── requests of any bytes ───────────────────────────────────────────────────────────────────── */
 
 static uint32_t noise(uint64_t *seed)
 {
@@ -212,8 +211,7 @@ static void requests_of_any_bytes_get_an_answer_that_fits(void **state)
     assert_int_equal(serve_request_parse(raw, 10, &q), -EIO);
 }
 
-/* ── many at once, and the end ──────────────────────────────────────────────────────────────────
- */
+/* ── many at once, and the end ───────────────────────────────────────────────────────────────── */
 
 static void *read_everything(void *arg)
 {
