@@ -52,7 +52,7 @@ static int read_node(struct reader *r, yaml_event_t *ev, struct conf *out, unsig
 /* Make room for one more child of C. */
 static struct conf *add_item(struct conf *c)
 {
-    c->items = mem_resize(c->items, c->n_items + 1, sizeof *c->items);
+    c->items = mem_grow(c->items, c->n_items, sizeof *c->items);
     struct conf *item = &c->items[c->n_items++];
     *item = (struct conf){ 0 };
     return item;

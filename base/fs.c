@@ -139,7 +139,7 @@ int fs_stat_at(int rootfs_fd, const char *path, bool follow, struct stat *st)
 
 int fs_each_name(int fd, int (*each)(void *ctx, const char *name), void *ctx)
 {
-    _Alignas(struct dirent64) char buf[8192];
+    _Alignas(struct dirent64) char buf[32768];
     for (;;) {
         ssize_t n = getdents64(fd, buf, sizeof buf);
         if (n <= 0)
@@ -154,6 +154,21 @@ int fs_each_name(int fd, int (*each)(void *ctx, const char *name), void *ctx)
                 return rc;
         }
     }
+}
+
+static int add_name(void *ctx, const char *name)
+{
+    strv_add(ctx, name);
+    return 0;
+}
+
+int fs_names_at(int dir_fd, const char *path, struct strv *out)
+{
+    auto_close int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fs_each_name(fd, add_name, out) < 0)
+        return -1;
+    strv_sort(out);
+    return 0;
 }
 
 static int remove_below(int dir_fd, dev_t dev, unsigned depth, struct err *e);
@@ -196,17 +211,12 @@ static int remove_entry(int dir_fd, const char *name, dev_t dev, unsigned depth,
 
 static int remove_below(int dir_fd, dev_t dev, unsigned depth, struct err *e)
 {
-    int dup_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
-    auto_dir DIR *d = dup_fd < 0 ? NULL : fdopendir(dup_fd);
-    if (!d)
+    auto_strv struct strv names = { 0 };
+    if (fs_names_at(dir_fd, ".", &names) < 0)
         return err_sys(e, "cannot read a directory to remove it");
-    struct dirent *de;
-    while ((de = readdir(d))) {
-        if (str_eq(de->d_name, ".") || str_eq(de->d_name, ".."))
-            continue;
-        if (remove_entry(dir_fd, de->d_name, dev, depth, e) < 0)
+    for (size_t i = 0; i < names.n; i++)
+        if (remove_entry(dir_fd, names.v[i], dev, depth, e) < 0)
             return -1;
-    }
     return 0;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "base/strv.h"
 
 /* Open PATH inside the root; O_CLOEXEC is added. Returns the descriptor or -1.
  * e->sys holds errno. */
@@ -59,6 +60,10 @@ MUST_CHECK int fs_remove_tree(int dir_fd, const char *name, struct err *e);
  * returns other than 0, which is then the result; -1 with errno when the directory cannot be read.
  * Half the system calls of readdir(3). */
 MUST_CHECK int fs_each_name(int fd, int (*each)(void *ctx, const char *name), void *ctx);
+
+/* Add the names in the directory PATH below DIR_FD (AT_FDCWD: a host path; "." : DIR_FD itself,
+ * which may be an O_PATH) to OUT, all but "." and "..", then sort OUT. -1 with errno. */
+MUST_CHECK int fs_names_at(int dir_fd, const char *path, struct strv *out);
 
 /* Write, or read at an offset, all of LEN bytes: short transfers and EINTR are handled.
  * fs_pread_full returns the bytes read (less than LEN only at end of file) or -1 with errno. */

@@ -36,6 +36,13 @@ void *mem_resize(void *take, size_t count, size_t size_bytes)
     return p;
 }
 
+void *mem_grow(void *take, size_t n, size_t size_bytes)
+{
+    if (take && (n < MEM_FIRST || (n & (n - 1)) != 0))
+        return take;
+    return mem_resize(take, n < MEM_FIRST ? MEM_FIRST : n * 2, size_bytes);
+}
+
 char *mem_strdup(const char *s)
 {
     return s ? mem_strndup(s, strlen(s)) : NULL;

@@ -13,6 +13,13 @@
 MUST_CHECK void *mem_alloc(size_t size_bytes);              /* uninitialised */
 MUST_CHECK void *mem_zero(size_t count, size_t size_bytes); /* zeroed; overflow aborts */
 MUST_CHECK void *mem_resize(void *take, size_t count, size_t size_bytes);
+
+/* Room for one more element behind the first N of the array TAKE (NULL: there is none yet). Its
+ * capacity is not kept anywhere: it is MEM_FIRST or the power of two above N, as long as every
+ * element came through here, so that growing costs what it should and an array is a pointer and a
+ * count. */
+enum { MEM_FIRST = 4 };
+MUST_CHECK void *mem_grow(void *take, size_t n, size_t size_bytes);
 MUST_CHECK char *mem_strdup(const char *s); /* NULL gives NULL */
 MUST_CHECK char *mem_strndup(const char *s, size_t len);
 MUST_CHECK void *mem_dup(const void *data, size_t size_bytes);

@@ -8,10 +8,7 @@
 
 void strv_take(struct strv *s, char *take)
 {
-    if (s->n + 2 > s->cap) {
-        s->cap = s->cap ? s->cap * 2 : 8;
-        s->v = mem_resize(s->v, s->cap, sizeof *s->v);
-    }
+    s->v = mem_grow(s->v, s->n + 1, sizeof *s->v); /* the NULL behind it has its place too */
     s->v[s->n++] = take;
     s->v[s->n] = NULL;
 }
@@ -84,10 +81,17 @@ char *strv_join(const struct strv *s, const char *sep)
     return str_steal(&out);
 }
 
+/* The value in ENTRY when it is "NAME=value". */
+static const char *value_in(const char *entry, const char *name)
+{
+    size_t len = strlen(name);
+    return strncmp(entry, name, len) == 0 && entry[len] == '=' ? entry + len + 1 : NULL;
+}
+
 static size_t env_find(const struct strv *s, const char *name)
 {
-    size_t len = strlen(name), i = 0;
-    while (i < s->n && (strncmp(s->v[i], name, len) != 0 || s->v[i][len] != '='))
+    size_t i = 0;
+    while (i < s->n && !value_in(s->v[i], name))
         i++;
     return i;
 }
@@ -114,8 +118,15 @@ void strv_env_unset(struct strv *s, const char *name)
     }
 }
 
+const char *strv_env_value(const char *const *envp, const char *name)
+{
+    const char *value = NULL;
+    while (envp && *envp && !value)
+        value = value_in(*envp++, name);
+    return value;
+}
+
 const char *strv_env_get(const struct strv *s, const char *name)
 {
-    size_t i = env_find(s, name);
-    return i == s->n ? NULL : s->v[i] + strlen(name) + 1;
+    return strv_env_value((const char *const *)s->v, name);
 }

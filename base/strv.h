@@ -11,7 +11,6 @@
 struct strv {
     char **v; /* NULL while nothing was ever added; else v[n] == NULL */
     size_t n;
-    size_t cap;
 };
 
 void strv_add(struct strv *s, const char *text); /* copies */
@@ -32,6 +31,10 @@ MUST_CHECK char *strv_join(const struct strv *s, const char *sep);
 void strv_env_set(struct strv *s, const char *name, const char *value);
 void strv_env_unset(struct strv *s, const char *name);
 const char *strv_env_get(const struct strv *s, const char *name);
+
+/* The value of NAME in the list ENVP (NULL-terminated; NULL: an empty one), the first where it
+ * stands twice; NULL when it is not there. */
+const char *strv_env_value(const char *const *envp, const char *name);
 
 static inline void cleanup_strv(struct strv *s)
 {

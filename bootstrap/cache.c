@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bootstrap/cache.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -150,14 +149,16 @@ static void make_room(const char *dir)
 {
     struct kept *all = NULL;
     size_t n = 0;
-    auto_dir DIR *d = opendir(dir);
-    for (const struct dirent *en; d && (en = readdir(d));) {
+    auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_strv struct strv names = { 0 };
+    if (fd < 0 || fs_names_at(fd, ".", &names) < 0)
+        return;
+    for (size_t i = 0; i < names.n; i++) {
         struct stat st;
-        if (!str_ends(en->d_name, ".json") ||
-            fstatat(dirfd(d), en->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (!str_ends(names.v[i], ".json") || fstatat(fd, names.v[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        all = mem_resize(all, n + 1, sizeof *all);
-        all[n].hash = mem_strndup(en->d_name, strlen(en->d_name) - 5);
+        all = mem_grow(all, n, sizeof *all);
+        all[n].hash = mem_strndup(names.v[i], strlen(names.v[i]) - 5);
         all[n++].used = st.st_mtim;
     }
     if (n)
@@ -230,16 +231,20 @@ struct json_object *cache_roots(const char *cache_dir)
 {
     struct json_object *list = json_object_new_array();
     auto_free char *sub = path_join(cache_dir, "base");
-    auto_dir DIR *d = opendir(sub);
-    for (const struct dirent *en; d && (en = readdir(d));) {
-        if (!str_ends(en->d_name, ".json"))
+    auto_close int fd = open(sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_strv struct strv names = { 0 };
+    if (fd < 0 || fs_names_at(fd, ".", &names) < 0)
+        return list;
+    for (size_t i = 0; i < names.n; i++) {
+        const char *name = names.v[i];
+        if (!str_ends(name, ".json"))
             continue;
-        auto_json struct json_object *note = read_note(sub, en->d_name);
+        auto_json struct json_object *note = read_note(sub, name);
         struct json_object *facts = NULL;
         struct stat st = { 0 };
-        auto_free char *image = mem_printf("%.*s.img", (int)strlen(en->d_name) - 5, en->d_name);
+        auto_free char *image = mem_printf("%.*s.img", (int)strlen(name) - 5, name);
         if (!note || !json_object_object_get_ex(note, "facts", &facts) ||
-            fstatat(dirfd(d), image, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            fstatat(fd, image, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         struct json_object *o = json_object_new_object();
         json_put_str(o, "made", json_get_str(note, "made"));

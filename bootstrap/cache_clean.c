@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -34,13 +33,13 @@ static int open_cache(const char *dir, bool *missing, struct err *e)
 static void measure(int cache_fd, const char *name, uint64_t *n_files, uint64_t *bytes)
 {
     *n_files = *bytes = 0;
-    int fd = openat(cache_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    auto_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (fd >= 0 && !d)
-        close(fd);
-    for (const struct dirent *en; d && (en = readdir(d));) {
+    auto_close int fd = openat(cache_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    auto_strv struct strv names = { 0 };
+    if (fd < 0 || fs_names_at(fd, ".", &names) < 0)
+        return;
+    for (size_t i = 0; i < names.n; i++) {
         struct stat st;
-        if (fstatat(dirfd(d), en->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+        if (fstatat(fd, names.v[i], &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
             continue;
         *bytes += (uint64_t)st.st_blocks * 512;
         *n_files += 1;

@@ -26,19 +26,14 @@ static int match_names(int root_fd, const char *dir, const char *pattern, struct
     if (fs_stat_at(root_fd, start, true, &st) < 0 || !S_ISDIR(st.st_mode))
         return 0;
     auto_close int fd = fs_open_at(root_fd, start, O_RDONLY | O_DIRECTORY, 0, e);
-    auto_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d)
-        return fd < 0 ? -1 : err_sys(e, "cannot read '%s'", start);
-    fd = -1;
     auto_strv struct strv names = { 0 };
-    struct dirent *de;
-    while ((de = readdir(d)))
-        if (!str_eq(de->d_name, ".") && !str_eq(de->d_name, "..") &&
-            fnmatch(pattern, de->d_name, FNM_PERIOD) == 0)
-            strv_add(&names, de->d_name);
-    strv_sort(&names);
+    if (fd < 0)
+        return -1;
+    if (fs_names_at(fd, ".", &names) < 0)
+        return err_sys(e, "cannot read '%s'", start);
     for (size_t i = 0; i < names.n; i++)
-        strv_addf(out, "%s/%s", dir, names.v[i]);
+        if (fnmatch(pattern, names.v[i], FNM_PERIOD) == 0)
+            strv_addf(out, "%s/%s", dir, names.v[i]);
     return 0;
 }
 
@@ -142,16 +137,9 @@ static int copy_directory(const struct copy_spec *spec, int fd, const char *cons
     if (fs_stat_at(spec->to_root_fd, path[1], true, &st) < 0 &&
         fs_mkdirs_at(spec->to_root_fd, path[1], here->mode, e) < 0)
         return -1;
-    int dup_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    auto_dir DIR *d = dup_fd < 0 ? NULL : fdopendir(dup_fd);
-    if (!d)
-        return err_sys(e, "cannot read '%s'", path[0]);
     auto_strv struct strv names = { 0 };
-    struct dirent *de;
-    while ((de = readdir(d)))
-        if (!str_eq(de->d_name, ".") && !str_eq(de->d_name, ".."))
-            strv_add(&names, de->d_name);
-    strv_sort(&names);
+    if (fs_names_at(fd, ".", &names) < 0)
+        return err_sys(e, "cannot read '%s'", path[0]);
     for (size_t i = 0; i < names.n; i++) {
         auto_free char *from = path_join(path[0], names.v[i]);
         auto_free char *to = path_join(path[1], names.v[i]);

@@ -12,7 +12,7 @@
 
 #define SOURCE_ENV                                                                                 \
     "#!/bin/sh\n"                                                                                  \
-    "for script in /.singularity.d/env/*.sh; do\n"                                                 \
+    "for script in /" LAYOUT_ENV_DIR "/*.sh; do\n"                                                 \
     "    if [ -f \"$script\" ]; then\n"                                                            \
     "        . \"$script\"\n"                                                                      \
     "    fi\n"                                                                                     \
@@ -36,8 +36,8 @@ struct text_file {
 static const struct text_file scripts[] = {
     { LAYOUT_ACTION_DIR "/exec", SOURCE_ENV "exec \"$@\"\n" },
     { LAYOUT_ACTION_DIR "/run",
-      SOURCE_ENV APP("runscript") "if [ -x /.singularity.d/runscript ]; then\n"
-                                  "    exec /.singularity.d/runscript \"$@\"\n"
+      SOURCE_ENV APP("runscript") "if [ -x /" LAYOUT_RUNSCRIPT " ]; then\n"
+                                  "    exec /" LAYOUT_RUNSCRIPT " \"$@\"\n"
                                   "fi\n"
                                   "echo 'this image has no runscript: starting /bin/sh' >&2\n"
                                   "exec /bin/sh \"$@\"\n" },
@@ -53,15 +53,15 @@ static const struct text_file scripts[] = {
                  "export SHELL PS1\n"
                  "exec /bin/sh \"$@\"\n" },
     { LAYOUT_ACTION_DIR "/start",
-      SOURCE_ENV APP("startscript") "if [ -x /.singularity.d/startscript ]; then\n"
-                                    "    exec /.singularity.d/startscript \"$@\"\n"
+      SOURCE_ENV APP("startscript") "if [ -x /" LAYOUT_STARTSCRIPT " ]; then\n"
+                                    "    exec /" LAYOUT_STARTSCRIPT " \"$@\"\n"
                                     "fi\n" },
-    { LAYOUT_ACTION_DIR "/test", SOURCE_ENV APP("test") "if [ -x /.singularity.d/test ]; then\n"
-                                                        "    exec /.singularity.d/test \"$@\"\n"
+    { LAYOUT_ACTION_DIR "/test", SOURCE_ENV APP("test") "if [ -x /" LAYOUT_TEST " ]; then\n"
+                                                        "    exec /" LAYOUT_TEST " \"$@\"\n"
                                                         "fi\n"
                                                         "echo 'this image has no test' >&2\n" },
     { LAYOUT_ENV_BASE, "#!/bin/sh\n# sourced first; the other files here follow by name\n" },
-    { LAYOUT_ENV_DIR "/95-apps.sh",
+    { LAYOUT_ENV_APPS,
       "#!/bin/sh\n"
       "# the application that was asked for by --app\n"
       "if [ -n \"${SINGULARITY_APPNAME:-}\" ]; then\n"
@@ -84,7 +84,7 @@ static const struct text_file scripts[] = {
     { LAYOUT_ENV_RUNTIME,
       "#!/bin/sh\n"
       "# libraries of the host that a run binds come last; programs see a prompt that names us\n"
-      "LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/.singularity.d/libs\n"
+      "LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/" LAYOUT_LIBS "\n"
       "PS1=${PS1:-Singularity> }\n"
       "export LD_LIBRARY_PATH PS1\n" },
 };
@@ -114,9 +114,9 @@ static const struct {
 };
 
 static const char *const links[][2] = {
-    { LAYOUT_RUNSCRIPT, "singularity" },      { LAYOUT_ENV_USER, "environment" },
-    { LAYOUT_ACTION_DIR "/exec", ".exec" },   { LAYOUT_ACTION_DIR "/run", ".run" },
-    { LAYOUT_ACTION_DIR "/shell", ".shell" }, { LAYOUT_ACTION_DIR "/test", ".test" },
+    { LAYOUT_RUNSCRIPT, LAYOUT_OLD_RUNSCRIPT }, { LAYOUT_ENV_USER, LAYOUT_OLD_ENV },
+    { LAYOUT_ACTION_DIR "/exec", ".exec" },     { LAYOUT_ACTION_DIR "/run", ".run" },
+    { LAYOUT_ACTION_DIR "/shell", ".shell" },   { LAYOUT_ACTION_DIR "/test", ".test" },
 };
 
 static int write_all(int rootfs_fd, const struct text_file *files, size_t n, struct err *e)

@@ -174,7 +174,7 @@ static void request_fini(struct request *r)
 
 static struct runtime_bind *new_bind(struct request *r)
 {
-    r->binds = mem_resize(r->binds, r->spec.n_binds + 1, sizeof *r->binds);
+    r->binds = mem_grow(r->binds, r->spec.n_binds, sizeof *r->binds);
     r->spec.binds = r->binds;
     r->binds[r->spec.n_binds] = (struct runtime_bind){ 0 };
     return &r->binds[r->spec.n_binds++];
@@ -244,7 +244,7 @@ static int collect_env(struct request *r, const struct cli *cli, const struct ar
 {
     const char *file = args_value(a, "env-file");
     for (size_t i = 0; i < r->config.env_keep.n; i++)
-        if (env_value(cli->environ, r->config.env_keep.v[i]))
+        if (strv_env_value(cli->environ, r->config.env_keep.v[i]))
             strv_add(&r->env, r->config.env_keep.v[i]);
     strv_add_all(&r->env, (const char *const *)r->config.env_set.v);
     collect_prefixed(r, cli->environ);

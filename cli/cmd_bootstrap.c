@@ -80,7 +80,7 @@ static void add_proxies(const struct cli *cli, struct strv *out)
                                          "all_proxy",  "no_proxy",    "HTTPS_PROXY",
                                          "FTP_PROXY",  "ALL_PROXY",   "NO_PROXY" };
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const char *value = env_value(cli->environ, names[i]);
+        const char *value = strv_env_value(cli->environ, names[i]);
         if (value && *value)
             strv_addf(out, "%s=%s", names[i], value);
     }
@@ -98,7 +98,7 @@ static int read_size(const struct args *args, struct build_spec *spec, struct er
 static int read_epoch(const struct cli *cli, const struct args *args, struct build_spec *spec,
                       struct err *e)
 {
-    const char *text = env_value(cli->environ, "SOURCE_DATE_EPOCH");
+    const char *text = strv_env_value(cli->environ, "SOURCE_DATE_EPOCH");
     uint64_t epoch = 0;
     if (text && *text && str_parse_u64(text, UINT32_MAX, &epoch) < 0) {
         err_set(e, ERR_USAGE, "SOURCE_DATE_EPOCH is '%s', not a number of seconds", text);

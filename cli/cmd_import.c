@@ -35,7 +35,7 @@ static int take_size(const struct args *args, const char *name, uint64_t *size, 
 
 static int take_epoch(const struct cli *cli, struct image_pack_spec *spec, struct err *e)
 {
-    const char *text = env_value(cli->environ, "SOURCE_DATE_EPOCH");
+    const char *text = strv_env_value(cli->environ, "SOURCE_DATE_EPOCH");
     uint64_t epoch = 0;
     if (!text || !*text)
         return 0;

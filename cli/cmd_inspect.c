@@ -36,9 +36,9 @@ struct facet {
 static const struct facet facets[] = {
     { "labels", LAYOUT_LABELS, NULL },
     { "deffile", LAYOUT_DEFFILE, NULL },
-    { "runscript", LAYOUT_RUNSCRIPT, "singularity" },
+    { "runscript", LAYOUT_RUNSCRIPT, LAYOUT_OLD_RUNSCRIPT },
     { "startscript", LAYOUT_STARTSCRIPT, NULL },
-    { "environment", NULL, "environment" },
+    { "environment", NULL, LAYOUT_OLD_ENV },
     { "helpfile", LAYOUT_HELP, NULL },
     { "test", LAYOUT_TEST, ".test" },
 };

@@ -38,7 +38,7 @@ struct listing {
 
 struct entries {
     struct entry *v;
-    size_t n, cap;
+    size_t n;
 };
 
 static void entries_fini(struct entries *l)
@@ -53,10 +53,7 @@ static int add_entry(void *ctx, const struct image_dirent *d)
     struct entries *l = ctx;
     if (d->name_len <= 2 && memcmp(d->name, "..", d->name_len) == 0)
         return 0;
-    if (l->n == l->cap) {
-        l->cap = l->cap ? l->cap * 2 : 64;
-        l->v = mem_resize(l->v, l->cap, sizeof *l->v);
-    }
+    l->v = mem_grow(l->v, l->n, sizeof *l->v);
     l->v[l->n++] = (struct entry){ .name = mem_strndup(d->name, d->name_len), .ino = d->ino };
     return 0;
 }

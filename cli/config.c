@@ -246,8 +246,8 @@ int config_load(const char *const *vars, struct config *c, struct err *e)
 {
     if (config_read(SITE_FILE, CONFIG_SITE, c, e) < 0)
         return -1;
-    const char *xdg = env_value(vars, "XDG_CONFIG_HOME");
-    const char *home = env_value(vars, "HOME");
+    const char *xdg = strv_env_value(vars, "XDG_CONFIG_HOME");
+    const char *home = strv_env_value(vars, "HOME");
     auto_free char *dir = NULL;
     if (xdg && *xdg == '/')
         dir = mem_strdup(xdg);

@@ -71,18 +71,19 @@ static int list_image(const struct inside *in, const char *dir, struct strv *out
     return rc < 0 ? rc : image_read_dir(in->reader, ino, 0, add_entry, out);
 }
 
+static int add_name(void *ctx, const char *name)
+{
+    struct strv *out = ctx;
+    strv_add(out, name);
+    return out->n == NAMES_MAX;
+}
+
 static int list_dir(const struct inside *in, const char *dir, struct strv *out)
 {
     auto_close int fd = fs_open_at(in->fd, dir, O_RDONLY | O_DIRECTORY, 0, NULL);
     if (fd < 0)
         return -errno;
-    auto_dir DIR *d = fdopendir(fd);
-    if (!d)
-        return -errno;
-    (void)steal_fd(&fd); /* closedir closes it */
-    for (struct dirent *ent; (ent = readdir(d)) != NULL && out->n < NAMES_MAX;)
-        strv_add(out, ent->d_name);
-    return 0;
+    return fs_each_name(fd, add_name, out) < 0 ? -errno : 0;
 }
 
 int inside_list(const struct inside *in, const char *dir, struct strv *out, struct err *e)

@@ -31,7 +31,7 @@ static void apply_flags(struct cli *cli, const struct args *a)
     cli->verbose |= args_has(a, "verbose");
     cli->silent |= args_has(a, "silent");
     cli->quiet |= cli->silent || args_has(a, "quiet");
-    const char *no_colour = env_value(cli->environ, "NO_COLOR");
+    const char *no_colour = strv_env_value(cli->environ, "NO_COLOR");
     cli->colour = cli->terminal && !cli->quiet && !args_has(a, "nocolor") &&
                   !(no_colour && *no_colour) && !cli->no_colour;
     cli->no_colour |= args_has(a, "nocolor");

@@ -13,21 +13,12 @@ struct parser {
     struct args *out;
 };
 
-const char *env_value(const char *const *vars, const char *name)
-{
-    size_t len = strlen(name);
-    for (; vars && *vars; vars++)
-        if (strncmp(*vars, name, len) == 0 && (*vars)[len] == '=')
-            return *vars + len + 1;
-    return NULL;
-}
-
 const char *env_option(const char *const *vars, const char *name)
 {
     static const char *const prefixes[] = { "HPCC_", "APPTAINER_", "SINGULARITY_" };
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         auto_free char *full = mem_printf("%s%s", prefixes[i], name);
-        const char *value = env_value(vars, full);
+        const char *value = strv_env_value(vars, full);
         if (value)
             return value;
     }
@@ -63,13 +54,13 @@ static const struct opt *lookup(const struct opts_spec *spec, const char *name, 
 
 static void give(struct args *a, const struct opt *opt, const char *value)
 {
-    a->given = mem_resize(a->given, a->n_given + 1, sizeof *a->given);
+    a->given = mem_grow(a->given, a->n_given, sizeof *a->given);
     a->given[a->n_given++] = (struct args_given){ .opt = opt, .value = value };
 }
 
 static void add_rest(struct args *a, const char *word)
 {
-    a->rest = mem_resize(a->rest, a->n_rest + 2, sizeof *a->rest);
+    a->rest = mem_grow(a->rest, a->n_rest + 1, sizeof *a->rest); /* and the NULL */
     a->rest[a->n_rest++] = word;
     a->rest[a->n_rest] = NULL;
 }
@@ -81,7 +72,7 @@ static int unknown_name(const struct opts_spec *spec, const char *name, struct e
     const struct opt *tables[] = { spec->opts, spec->more };
     for (size_t t = 0; t < ARRAY_LEN(tables); t++)
         for (const struct opt *o = tables[t]; o && o->name; o++) {
-            names = mem_resize(names, n + 2, sizeof *names);
+            names = mem_grow(names, n + 1, sizeof *names);
             names[n++] = o->name;
             names[n] = NULL;
         }

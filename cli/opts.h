@@ -63,7 +63,4 @@ void args_values(const struct args *a, const char *name, struct strv *out);
  * NULL when there is none. */
 const char *env_option(const char *const *vars, const char *name);
 
-/* The variable NAME as it stands; NULL when unset. */
-const char *env_value(const char *const *vars, const char *name);
-
 #endif

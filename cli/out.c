@@ -191,7 +191,7 @@ void out_init(struct out *out, const struct cli *cli)
 {
     out_fini(out);
     *out = (struct out){ .cli = cli };
-    const char *term = env_value(cli->environ, "TERM");
+    const char *term = strv_env_value(cli->environ, "TERM");
     if (cli->terminal && !cli->quiet && term && !str_eq(term, "dumb"))
         out->bar_shown = shared_flag();
     out->bar = out->bar_shown != NULL;

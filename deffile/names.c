@@ -53,8 +53,7 @@ void names_free(void **tree)
 
 void *array_grow(void *v, size_t n, size_t size)
 {
-    if (n == 0 || (n & (n - 1)) == 0) /* capacity is the next power of two */
-        v = mem_resize(v, n ? n * 2 : 1, size);
+    v = mem_grow(v, n, size);
     memset((char *)v + n * size, 0, size);
     return v;
 }

@@ -95,7 +95,7 @@ static struct source *open_host(const char *path, struct open_dirs *dirs, struct
     auto_free char *name = entry_name(path);
     auto_free char *dir = name ? path_dir(path) : mem_strdup(path);
     int flags = (name ? O_PATH : O_RDONLY) | O_DIRECTORY | O_CLOEXEC;
-    dirs->fds = mem_resize(dirs->fds, dirs->n + 1, sizeof *dirs->fds);
+    dirs->fds = mem_grow(dirs->fds, dirs->n, sizeof *dirs->fds);
     int fd = open(dir, flags);
     if (fd < 0) {
         err_sys(e, "cannot copy '%s'", path);

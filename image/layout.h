@@ -17,10 +17,15 @@
 #define LAYOUT_ENV_USER    LAYOUT_ENV_DIR "/90-environment.sh" /* %environment */
 #define LAYOUT_ENV_POST                                                                            \
     LAYOUT_ENV_DIR "/91-environment.sh" /* what %post wrote to $SINGULARITY_ENVIRONMENT */
+#define LAYOUT_ENV_APPS    LAYOUT_ENV_DIR "/95-apps.sh"
 #define LAYOUT_ENV_RUNTIME LAYOUT_ENV_DIR "/99-base.sh"
 #define LAYOUT_ACTION_DIR  LAYOUT_DIR "/actions"
 #define LAYOUT_LIBS        LAYOUT_DIR "/libs"
 #define LAYOUT_HPCC_DIR    LAYOUT_DIR "/hpcc" /* packages.json, lock, build report */
+
+/* Where images of Singularity before 2.4 keep theirs; links in ours. */
+#define LAYOUT_OLD_RUNSCRIPT "singularity"
+#define LAYOUT_OLD_ENV       "environment"
 
 /* The #! line in the boot block (bytes 0–1023 of the file): the image is executable. It must not
  * contain the word "singularity", or Singularity 2.x takes its length for the file

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "image/image.h"
 
 /* Readers and in-place writers meet on byte 0. Writers that replace by rename meet on a byte no
@@ -47,13 +48,12 @@ static bool shows_lock(char *fdinfo, uint64_t inode, off_t byte)
 /* Whether the process whose directory is PROC_FD holds a lock of the file ST at BYTE. */
 static bool process_holds(int proc_fd, const struct stat *st, off_t byte)
 {
-    int info_fd = openat(proc_fd, "fdinfo", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    auto_dir DIR *d = info_fd < 0 ? NULL : fdopendir(info_fd);
-    struct dirent *de;
-    while (d && (de = readdir(d))) {
-        if (de->d_name[0] == '.')
-            continue;
-        auto_close int fd = openat(info_fd, de->d_name, O_RDONLY | O_CLOEXEC);
+    auto_strv struct strv names = { 0 };
+    if (fs_names_at(proc_fd, "fdinfo", &names) < 0)
+        return false;
+    for (size_t i = 0; i < names.n; i++) {
+        auto_free char *info = mem_printf("fdinfo/%s", names.v[i]);
+        auto_close int fd = openat(proc_fd, info, O_RDONLY | O_CLOEXEC);
         auto_str struct str text = { 0 };
         if (fd < 0 || fs_read_fd(fd, 65536, &text, NULL) < 0 || !text.data)
             continue;
@@ -61,7 +61,7 @@ static bool process_holds(int proc_fd, const struct stat *st, off_t byte)
             continue;
         /* The same inode number on another file system? Only now look at the file itself: a stat of
          * every descriptor of the user would hang on a dead network mount. */
-        auto_free char *link = mem_printf("fd/%s", de->d_name);
+        auto_free char *link = mem_printf("fd/%s", names.v[i]);
         struct stat other;
         if (fstatat(proc_fd, link, &other, 0) == 0 && other.st_dev == st->st_dev &&
             other.st_ino == st->st_ino)
@@ -77,15 +77,15 @@ static long find_holder(int fd, off_t byte)
     if (fcntl(fd, F_OFD_GETLK, &lk) == 0 && lk.l_type != F_UNLCK && lk.l_pid > 0)
         return lk.l_pid; /* a classic lock, of another tool */
     struct stat st;
-    auto_dir DIR *d = opendir("/proc");
-    if (!d || fstat(fd, &st) < 0)
+    auto_strv struct strv names = { 0 };
+    if (fs_names_at(AT_FDCWD, "/proc", &names) < 0 || fstat(fd, &st) < 0)
         return 0;
-    struct dirent *de;
-    while ((de = readdir(d))) {
+    for (size_t i = 0; i < names.n; i++) {
         uint64_t pid;
-        if (str_parse_u64(de->d_name, INT32_MAX, &pid) < 0)
+        if (str_parse_u64(names.v[i], INT32_MAX, &pid) < 0)
             continue;
-        auto_close int proc_fd = openat(dirfd(d), de->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        auto_free char *dir = path_join("/proc", names.v[i]);
+        auto_close int proc_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (proc_fd >= 0 && process_holds(proc_fd, &st, byte))
             return (long)pid;
     }

@@ -137,7 +137,7 @@ static int visit_below(void *ctx, const struct mountinfo *mi)
         b->prefix = mem_strdup(str_eq(mi->mount_point, "/") ? "" : mi->mount_point);
         relative.mount_point = "/";
     } else {
-        b->ids = mem_resize(b->ids, b->n + 1, sizeof *b->ids);
+        b->ids = mem_grow(b->ids, b->n, sizeof *b->ids);
         b->ids[b->n++] = mi->id;
         if (b->prefix && str_starts(mi->mount_point, b->prefix))
             relative.mount_point = mi->mount_point + strlen(b->prefix);
@@ -148,7 +148,7 @@ static int visit_below(void *ctx, const struct mountinfo *mi)
 /* mountinfo lists parents before their children, so one pass finds the whole subtree. */
 int mountinfo_below(int fd, int (*each)(void *ctx, const struct mountinfo *mi), void *ctx)
 {
-    struct below b = { .ids = mem_alloc(sizeof *b.ids), .n = 1, .each = each, .ctx = ctx };
+    struct below b = { .ids = mem_grow(NULL, 0, sizeof *b.ids), .n = 1, .each = each, .ctx = ctx };
     int rc = mount_id(fd, &b.ids[0]);
     if (rc == 0)
         rc = mountinfo_each(-1, visit_below, &b);

@@ -25,7 +25,7 @@ struct findings {
 
 static void found(struct findings *f, struct runtime_finding what)
 {
-    f->v = mem_resize(f->v, f->n + 1, sizeof *f->v);
+    f->v = mem_grow(f->v, f->n, sizeof *f->v);
     what.text = mem_strdup(what.text);
     what.cure = what.ok ? NULL : mem_strdup(what.cure);
     f->v[f->n++] = what;

@@ -24,7 +24,7 @@ struct keeper {
 
 static void watch(struct keeper *k, int fd)
 {
-    k->at = mem_resize(k->at, k->n + 1, sizeof *k->at);
+    k->at = mem_grow(k->at, k->n, sizeof *k->at);
     k->at[k->n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 }
 

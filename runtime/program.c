@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/program.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -11,18 +10,19 @@
 #include "base/str.h"
 #include "runtime/envscript.h"
 #include "base/defence.h"
+#include "image/layout.h"
 
 /* $1: how many "NAME=VALUE" words follow, which win over the image's environment; then the words of
  * the action. The function keeps a script's `set --` away from our own arguments. Names start with
  * _hpcc so that no variable of the caller's is touched. */
 #define READ_ENVIRONMENT                                                                           \
     "_hpcc_env() {\n"                                                                              \
-    "    if [ -d /.singularity.d/env ]; then\n"                                                    \
-    "        for _hpcc_f in /.singularity.d/env/*.sh; do\n"                                        \
+    "    if [ -d /" LAYOUT_ENV_DIR " ]; then\n"                                                    \
+    "        for _hpcc_f in /" LAYOUT_ENV_DIR "/*.sh; do\n"                                        \
     "            [ -f \"$_hpcc_f\" ] && . \"$_hpcc_f\"\n"                                          \
     "        done\n"                                                                               \
-    "    elif [ -f /environment ]; then\n"                                                         \
-    "        . /environment\n"                                                                     \
+    "    elif [ -f /" LAYOUT_OLD_ENV " ]; then\n"                                                  \
+    "        . /" LAYOUT_OLD_ENV "\n"                                                              \
     "    fi\n"                                                                                     \
     "    if [ -n \"${HPCC_APPNAME-}\" ]; then\n"                                                   \
     "        for _hpcc_f in \"/scif/apps/$HPCC_APPNAME/scif/env\"/*.sh; do\n"                      \
@@ -57,7 +57,7 @@ static const char *const scripts[] = {
     "    fi\n"
     "    echo \"hpcc: error: the image has no app '$HPCC_APPNAME'\" >&2; exit 125\n"
     "fi\n"
-    "for _hpcc_f in /.singularity.d/runscript /singularity; do\n"
+    "for _hpcc_f in /" LAYOUT_RUNSCRIPT " /" LAYOUT_OLD_RUNSCRIPT "; do\n"
     "    if [ -x \"$_hpcc_f\" ]; then exec \"$_hpcc_f\" \"$@\"; fi\n"
     "    if [ -f \"$_hpcc_f\" ]; then exec /bin/sh \"$_hpcc_f\" \"$@\"; fi\n"
     "done\n"
@@ -67,8 +67,8 @@ static const char *const scripts[] = {
     "if [ -n \"${HPCC_APPNAME-}\" ]; then\n"
     "    exec /bin/sh \"/scif/apps/$HPCC_APPNAME/scif/test\" \"$@\"\n"
     "fi\n"
-    "if [ -x /.singularity.d/test ]; then exec /.singularity.d/test \"$@\"; fi\n"
-    "if [ -f /.singularity.d/test ]; then exec /bin/sh /.singularity.d/test \"$@\"; fi\n"
+    "if [ -x /" LAYOUT_TEST " ]; then exec /" LAYOUT_TEST " \"$@\"; fi\n"
+    "if [ -f /" LAYOUT_TEST " ]; then exec /bin/sh /" LAYOUT_TEST " \"$@\"; fi\n"
     "echo 'hpcc: the image has no test' >&2\n",
     /* $1 is the shell that was asked for, or empty. */
     [RUNTIME_SHELL] = READ_ENVIRONMENT
@@ -94,15 +94,12 @@ static bool is_directory(const char *path)
 /* The names that the shell's *.sh stands for, in its order. */
 static int list_scripts(const char *dir, struct strv *names)
 {
-    auto_dir DIR *d = opendir(dir);
-    if (!d)
+    auto_strv struct strv all = { 0 };
+    if (fs_names_at(AT_FDCWD, dir, &all) < 0)
         return -1;
-    for (struct dirent *de; (de = readdir(d));) {
-        size_t len = strlen(de->d_name);
-        if (len > 3 && de->d_name[0] != '.' && str_eq(de->d_name + len - 3, ".sh"))
-            strv_add(names, de->d_name);
-    }
-    strv_sort(names);
+    for (size_t i = 0; i < all.n; i++)
+        if (all.v[i][0] != '.' && strlen(all.v[i]) > 3 && str_ends(all.v[i], ".sh"))
+            strv_add(names, all.v[i]);
     return names->n <= MAX_SCRIPTS ? 0 : -1;
 }
 
@@ -120,10 +117,10 @@ static bool run_plainly(struct envscript *s, const char *script)
 
 static bool read_scripts(struct envscript *s)
 {
-    static const char dir[] = "/.singularity.d/env";
+    static const char dir[] = "/" LAYOUT_ENV_DIR;
     auto_strv struct strv names = { 0 };
     if (!is_directory(dir))
-        return access("/environment", F_OK) < 0 || run_plainly(s, "/environment");
+        return access("/" LAYOUT_OLD_ENV, F_OK) < 0 || run_plainly(s, "/" LAYOUT_OLD_ENV);
     if (list_scripts(dir, &names) < 0)
         return false;
     for (size_t i = 0; i < names.n; i++) {
@@ -181,13 +178,17 @@ static void correct_pwd(struct strv *env)
         strv_env_set(env, "PWD", cwd);
 }
 
+static int stop_at_name(void *ctx, const char *name)
+{
+    (void)ctx;
+    (void)name;
+    return 1;
+}
+
 static bool is_empty(const char *dir)
 {
-    auto_dir DIR *d = opendir(dir);
-    size_t n = 0;
-    for (struct dirent *de; d && n < 3 && (de = readdir(d)); n++)
-        ;
-    return n < 3; /* "." and ".." */
+    auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fs_each_name(fd, stop_at_name, NULL) <= 0;
 }
 
 /* Images put this directory, which is for libraries of the host that a run binds, into every
@@ -196,7 +197,7 @@ static bool is_empty(const char *dir)
  */
 static void leave_out_empty_libs(struct strv *env)
 {
-    static const char libs[] = "/.singularity.d/libs";
+    static const char libs[] = "/" LAYOUT_LIBS;
     const char *path = strv_env_get(env, "LD_LIBRARY_PATH");
     auto_strv struct strv dirs = { 0 };
     auto_strv struct strv kept = { 0 };
@@ -216,7 +217,7 @@ static void leave_out_empty_libs(struct strv *env)
 /* The program of ACTION without a shell before it; NULL when one has to look for it. */
 static const char *own_program(enum runtime_action action)
 {
-    static const char runscript[] = "/.singularity.d/runscript", test[] = "/.singularity.d/test";
+    static const char runscript[] = "/" LAYOUT_RUNSCRIPT, test[] = "/" LAYOUT_TEST;
     if (action == RUNTIME_RUN)
         return access(runscript, X_OK) == 0 ? runscript : NULL;
     if (action == RUNTIME_TEST)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bootstrap/deb/aptconf.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <strings.h>
 
 #include "base/fs.h"
@@ -164,13 +164,11 @@ char *aptconf_mirror(const char *apt_dir, const char *family, const char *suite)
     auto_free char *list = path_join(apt_dir, "sources.list");
     auto_free char *parts = path_join(apt_dir, "sources.list.d");
     read_sources(&s, list);
-    auto_dir DIR *d = opendir(parts);
     auto_strv struct strv names = { 0 };
-    for (const struct dirent *en; d && (en = readdir(d));)
-        if (str_ends(en->d_name, ".list") || str_ends(en->d_name, ".sources"))
-            strv_add(&names, en->d_name);
-    strv_sort(&names);
-    for (size_t i = 0; i < names.n; i++) {
+    int rc = fs_names_at(AT_FDCWD, parts, &names);
+    for (size_t i = 0; rc == 0 && i < names.n; i++) {
+        if (!str_ends(names.v[i], ".list") && !str_ends(names.v[i], ".sources"))
+            continue;
         auto_free char *path = path_join(parts, names.v[i]);
         read_sources(&s, path);
     }

@@ -83,14 +83,11 @@ static void take_line(struct deb_package *p, const char *line, size_t len)
     }
 }
 
-static void add(struct deb_index *x, const struct deb_package *p, size_t *room)
+static void add(struct deb_index *x, const struct deb_package *p)
 {
     if (!p->name.len || x->n >= UINT32_MAX / 4)
         return;
-    if (x->n == *room) {
-        *room = *room ? *room * 2 : 1024;
-        x->all = mem_resize(x->all, *room, sizeof *x->all);
-    }
+    x->all = mem_grow(x->all, x->n, sizeof *x->all);
     x->all[x->n++] = *p;
 }
 
@@ -120,7 +117,6 @@ void deb_index_read(struct deb_index *x, struct str *text)
 {
     *x = (struct deb_index){ .text = *text };
     *text = (struct str){ 0 };
-    size_t room = 0;
     const char *line = str_text(&x->text), *end = line + x->text.len;
     while (line < end) {
         struct deb_package p = { .stanza = { line, 0 } };
@@ -132,7 +128,7 @@ void deb_index_read(struct deb_index *x, struct str *text)
             take_line(&p, line, len);
         }
         p.stanza.len = (size_t)((line < end ? line : end) - p.stanza.text);
-        add(x, &p, &room);
+        add(x, &p);
         line++;
     }
     index_names(x);
@@ -148,7 +144,7 @@ void deb_index_fini(struct deb_index *x)
 
 struct todo {
     struct deb_package **p;
-    size_t n, room;
+    size_t n;
 };
 
 static void choose_name(struct deb_index *lists, size_t n, const char *name, size_t len,
@@ -158,10 +154,7 @@ static void choose_name(struct deb_index *lists, size_t n, const char *name, siz
         struct deb_package *p = deb_index_find(&lists[i], name, len);
         for (; p && !p->chosen; p = p->next ? &lists[i].all[p->next - 1] : NULL) {
             p->chosen = true;
-            if (todo->n == todo->room) {
-                todo->room = todo->room ? todo->room * 2 : 256;
-                todo->p = mem_resize(todo->p, todo->room, sizeof *todo->p);
-            }
+            todo->p = mem_grow(todo->p, todo->n, sizeof *todo->p);
             todo->p[todo->n++] = p;
         }
     }

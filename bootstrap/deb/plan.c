@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bootstrap/deb/deb.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
@@ -59,10 +60,12 @@ static bool has_script(const struct deb_host *host, const char *suite)
 static char *nearest_script(const struct deb_host *host, const char *word)
 {
     auto_strv struct strv names = { 0 };
-    auto_dir DIR *d = opendir(host->scripts);
-    for (const struct dirent *en; d && (en = readdir(d));)
-        if (en->d_name[0] != '.' && !strchr(en->d_name, '.') && !str_ends(en->d_name, "-common"))
-            strv_add(&names, en->d_name);
+    auto_strv struct strv all = { 0 };
+    if (fs_names_at(AT_FDCWD, host->scripts, &all) < 0)
+        return NULL;
+    for (size_t i = 0; i < all.n; i++)
+        if (!strchr(all.v[i], '.') && !str_ends(all.v[i], "-common"))
+            strv_add(&names, all.v[i]);
     return names.n ? mem_strdup(str_nearest(word, (const char *const *)names.v)) : NULL;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bootstrap/deb/deb.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -304,16 +303,14 @@ int deb_release_same(const struct deb_release *r, const char *suite, int rootfs_
     auto_close int fd = fs_open_at(rootfs_fd, "/var/lib/apt/lists", O_RDONLY | O_DIRECTORY, 0, e);
     if (fd < 0)
         return -1;
-    auto_close int scan = dup(fd);
-    auto_dir DIR *d = scan < 0 ? NULL : fdopendir(scan);
-    if (!d)
+    auto_strv struct strv names = { 0 };
+    if (fs_names_at(fd, ".", &names) < 0)
         return err_sys(e, "cannot read the package lists of the root");
-    scan = -1;
-    for (const struct dirent *en; (en = readdir(d));) {
-        if (!str_ends(en->d_name, in_release) && !str_ends(en->d_name, release))
+    for (size_t i = 0; i < names.n; i++) {
+        if (!str_ends(names.v[i], in_release) && !str_ends(names.v[i], release))
             continue;
         auto_str struct str used = { 0 };
-        if (fs_read_at(fd, en->d_name, MAX_BYTES, &used, e) < 0)
+        if (fs_read_at(fd, names.v[i], MAX_BYTES, &used, e) < 0)
             return -1;
         if (used.len == r->raw.len && memcmp(used.data, r->raw.data, used.len) == 0)
             return 0;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bootstrap/deb/deb.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 
 #include "base/fs.h"
@@ -20,14 +19,11 @@ static int empty_dir(int rootfs_fd, const char *dir, const char *keep, struct er
         return missing.sys == ENOENT ? 0 : err_move(e, &missing);
     auto_strv struct strv kept = { 0 };
     strv_split(&kept, keep, " ");
-    auto_close int scan = dup(fd);
-    auto_dir DIR *d = scan < 0 ? NULL : fdopendir(scan);
-    if (!d)
+    auto_strv struct strv names = { 0 };
+    if (fs_names_at(fd, ".", &names) < 0)
         return err_sys(e, "cannot read '%s' of the root", dir);
-    scan = -1;
-    for (const struct dirent *en; (en = readdir(d));)
-        if (!str_eq(en->d_name, ".") && !str_eq(en->d_name, "..") && !strv_has(&kept, en->d_name) &&
-            fs_remove_tree(fd, en->d_name, e) < 0)
+    for (size_t i = 0; i < names.n; i++)
+        if (!strv_has(&kept, names.v[i]) && fs_remove_tree(fd, names.v[i], e) < 0)
             return -1;
     return 0;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bootstrap/fetch/fetch.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <rpm/rpmbase64.h>
 #include <rpm/rpmcrypto.h>
@@ -78,7 +77,7 @@ static void add_certificate(struct keys *k, const uint8_t *packets, size_t len,
     if (!known) {
         const char *user = pgpDigParamsUserID(params);
         add_to_ring(k, packets, len);
-        k->v = mem_resize(k->v, k->n + 1, sizeof *k->v);
+        k->v = mem_grow(k->v, k->n, sizeof *k->v);
         k->v[k->n++] = (struct key){ .packets = mem_dup(packets, len),
                                      .len = len,
                                      .fingerprint = steal_ptr(fingerprint),
@@ -128,12 +127,12 @@ static int add_path(struct keys *k, const char *path, const struct strv *pins, s
 /* Every key file below DIR, DEPTH levels deep; unreadable ones are passed over. */
 static void add_dir(struct keys *k, const char *dir, const struct strv *pins, int depth)
 {
-    auto_dir DIR *d = opendir(dir);
-    struct dirent *ent;
-    while (d && (ent = readdir(d))) {
-        if (ent->d_name[0] == '.')
+    auto_strv struct strv names = { 0 };
+    int rc = fs_names_at(AT_FDCWD, dir, &names);
+    for (size_t i = 0; rc == 0 && i < names.n; i++) {
+        if (names.v[i][0] == '.')
             continue;
-        auto_free char *path = path_join(dir, ent->d_name);
+        auto_free char *path = path_join(dir, names.v[i]);
         struct stat st;
         if (stat(path, &st) < 0)
             continue;
@@ -148,14 +147,14 @@ static void add_dir(struct keys *k, const char *dir, const struct strv *pins, in
  * https://mirror/pub/rocky/9. */
 static void add_distribution(struct keys *k, const struct strv *urls)
 {
-    auto_dir DIR *d = opendir(DIR_DISTRIBUTION);
-    struct dirent *ent;
-    while (d && (ent = readdir(d))) {
+    auto_strv struct strv names = { 0 };
+    int rc = fs_names_at(AT_FDCWD, DIR_DISTRIBUTION, &names);
+    for (size_t n = 0; rc == 0 && n < names.n; n++) {
         bool named = false;
         for (size_t i = 0; urls && i < urls->n; i++)
-            named = named || strcasestr(urls->v[i], ent->d_name);
-        auto_free char *path = path_join(DIR_DISTRIBUTION, ent->d_name);
-        if (named && strlen(ent->d_name) > 3)
+            named = named || strcasestr(urls->v[i], names.v[n]);
+        auto_free char *path = path_join(DIR_DISTRIBUTION, names.v[n]);
+        if (named && strlen(names.v[n]) > 3)
             add_dir(k, path, NULL, 0);
     }
 }

@@ -73,24 +73,26 @@ char *url_file_path(const char *url)
     return percent_decode(path, strlen(path));
 }
 
-static const char *env_value(const char *const *env, const char *name)
+/* Proxies are named in small letters; where those are not set, in capitals too. */
+static const char *proxy_value(const char *const *env, const char *name)
 {
+    char capitals[16];
     size_t len = strlen(name);
-    for (; env && *env; env++)
-        if (strncasecmp(*env, name, len) == 0 && (*env)[len] == '=')
-            return *env + len + 1;
-    return NULL;
+    for (size_t i = 0; i <= len && i < sizeof capitals; i++)
+        capitals[i] = (char)toupper((unsigned char)name[i]);
+    const char *value = strv_env_value(env, name);
+    return value ? value : strv_env_value(env, capitals);
 }
 
 void url_proxy_find(const char *const *env, const char *url, struct url_proxy *out)
 {
     const char *name = str_starts(url, "https:") ? "https_proxy" : "http_proxy";
-    const char *proxy = env_value(env, name);
+    const char *proxy = proxy_value(env, name);
     if (!proxy || !proxy[0])
-        proxy = env_value(env, "all_proxy");
+        proxy = proxy_value(env, "all_proxy");
     if (!proxy)
         proxy = "";
-    const char *except = env_value(env, "no_proxy");
+    const char *except = proxy_value(env, "no_proxy");
     *out = (struct url_proxy){ .except = except ? except : "" };
     const char *host = strstr(proxy, "://");
     host = host ? host + 3 : proxy;

@@ -85,7 +85,7 @@ static void end_document(struct walk *w)
 {
     struct modules *m = w->m;
     if (str_eq(w->kind, "modulemd") && w->now.name && w->now.stream && m->n < MAX_STREAMS) {
-        m->v = mem_resize(m->v, m->n + 1, sizeof *m->v);
+        m->v = mem_grow(m->v, m->n, sizeof *m->v);
         m->v[m->n++] = w->now;
         w->now = (struct module_stream){ 0 };
     } else if (str_eq(w->kind, "modulemd-defaults") && w->module && w->now.stream &&

@@ -85,7 +85,7 @@ static void end_data(struct repomd *r)
         return;
     const char *fault = fault_of(&r->now);
     r->fault = r->fault ? r->fault : fault;
-    r->out->md = mem_resize(r->out->md, r->out->n_md + 1, sizeof *r->out->md);
+    r->out->md = mem_grow(r->out->md, r->out->n_md, sizeof *r->out->md);
     r->out->md[r->out->n_md++] = r->now;
     r->now = (struct yum_md){ 0 };
 }

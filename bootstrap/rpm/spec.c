@@ -115,7 +115,7 @@ static int add_source(struct reading *r, const struct deffile_header *h, const c
     }
     if (check_url(r, h, url, e) < 0)
         return -1;
-    s->sources = mem_resize(s->sources, s->n_sources + 1, sizeof *s->sources);
+    s->sources = mem_grow(s->sources, s->n_sources, sizeof *s->sources);
     s->sources[s->n_sources++] = (struct yum_source){
         .id = mem_strdup(id),
         .url = steal_ptr(url),

@@ -44,9 +44,9 @@ struct journal {
     uint32_t end_tid; /* of the first transaction that was not committed */
     bool wide;        /* 64-bit block numbers */
     struct revoked *revoked;
-    size_t n_revoked, cap_revoked;
+    size_t n_revoked;
     struct reader_replay *replay;
-    size_t n_replay, cap_replay;
+    size_t n_replay;
 };
 
 static void journal_fini(struct journal *j)
@@ -146,10 +146,7 @@ static int add_revokes(struct journal *j, const uint8_t *buf, uint32_t tid)
     for (size_t at = REVOKE_HEAD; at + width <= used; at += width) {
         if (j->n_revoked == READER_MAX_REPLAY)
             return -EFBIG;
-        if (j->n_revoked == j->cap_revoked) {
-            j->cap_revoked = j->cap_revoked ? j->cap_revoked * 2 : 256;
-            j->revoked = mem_resize(j->revoked, j->cap_revoked, sizeof *j->revoked);
-        }
+        j->revoked = mem_grow(j->revoked, j->n_revoked, sizeof *j->revoked);
         uint64_t block =
             j->wide ? (uint64_t)be32_at(buf, at) << 32 | be32_at(buf, at + 4) : be32_at(buf, at);
         j->revoked[j->n_revoked++] = (struct revoked){ .block = block, .tid = tid };
@@ -165,10 +162,7 @@ static int add_replay(struct journal *j, struct reader_replay entry)
         return -EUCLEAN;
     if (j->n_replay == READER_MAX_REPLAY)
         return -EFBIG;
-    if (j->n_replay == j->cap_replay) {
-        j->cap_replay = j->cap_replay ? j->cap_replay * 2 : 256;
-        j->replay = mem_resize(j->replay, j->cap_replay, sizeof *j->replay);
-    }
+    j->replay = mem_grow(j->replay, j->n_replay, sizeof *j->replay);
     entry.order = (uint32_t)j->n_replay;
     j->replay[j->n_replay++] = entry;
     return 0;

@@ -21,7 +21,7 @@ struct spill {
     int fd;
     uint64_t end; /* of the scratch file, buffered bytes included */
     struct piece *pieces;
-    size_t n_pieces, cap_pieces;
+    size_t n_pieces;
     struct source_node *current;
     size_t buffered;
     const struct source_node *seen; /* read last, and which piece: contents are read in order */
@@ -60,10 +60,7 @@ static void add_piece(struct spill *sp, uint64_t offset, size_t len)
     }
     if (sp->current->data)
         p->last = 0;
-    if (sp->n_pieces == sp->cap_pieces) {
-        sp->cap_pieces = sp->cap_pieces ? sp->cap_pieces * 2 : 256;
-        sp->pieces = mem_resize(sp->pieces, sp->cap_pieces, sizeof *sp->pieces);
-    }
+    sp->pieces = mem_grow(sp->pieces, sp->n_pieces, sizeof *sp->pieces);
     sp->pieces[sp->n_pieces++] =
         (struct piece){ .offset = offset, .at = sp->end, .len = len, .last = 1 };
     if (!sp->current->data)

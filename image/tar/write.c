@@ -31,7 +31,7 @@ struct extent {
 
 struct extents {
     struct extent *v;
-    size_t n, cap;
+    size_t n;
     uint64_t data; /* sum of the lengths */
 };
 
@@ -220,10 +220,7 @@ static void extents_fini(struct extents *x)
 
 static void extents_add(struct extents *x, uint64_t offset, uint64_t len)
 {
-    if (x->n == x->cap) {
-        x->cap = x->cap ? x->cap * 2 : 16;
-        x->v = mem_resize(x->v, x->cap, sizeof *x->v);
-    }
+    x->v = mem_grow(x->v, x->n, sizeof *x->v);
     x->v[x->n++] = (struct extent){ offset, len };
     x->data += len;
 }

@@ -19,7 +19,7 @@ struct source_graft {
     const struct source_ops *ops; /* the base's own */
     void *ctx;
     struct scion *scions;
-    size_t n_scions, cap_scions;
+    size_t n_scions;
     struct source **added;
     size_t n_added;
 };
@@ -95,10 +95,7 @@ static int clash(const struct source_node *dir, const char *name, const char *wh
 void source_graft_content(struct source_graft *g, const struct source *from,
                           const struct source_node *f, struct source_node *n)
 {
-    if (g->n_scions == g->cap_scions) {
-        g->cap_scions = g->cap_scions ? g->cap_scions * 2 : 64;
-        g->scions = mem_resize(g->scions, g->cap_scions, sizeof *g->scions);
-    }
+    g->scions = mem_grow(g->scions, g->n_scions, sizeof *g->scions);
     n->data = GRAFTED | g->n_scions;
     g->scions[g->n_scions++] = (struct scion){ from, f };
 }
@@ -159,7 +156,7 @@ static int add_node(struct source_graft *g, const struct source *from, struct so
 struct source *source_graft_adopt(struct source_graft *g, struct source **take)
 {
     struct source *from = steal_ptr(*take);
-    g->added = mem_resize(g->added, g->n_added + 1, sizeof(struct source *));
+    g->added = mem_grow(g->added, g->n_added, sizeof(struct source *));
     g->added[g->n_added++] = from;
     source_sort(from);
     for (struct source_node *n = from->root; n; n = source_next(n, false))

@@ -72,7 +72,7 @@ static void inherit(const struct source_merge_spec *spec, struct source_node *ol
         const struct source_xattr *x = &o->xattrs[i];
         if (!unseen(x->name))
             continue;
-        out->xattrs = mem_resize(out->xattrs, out->n_xattrs + 1, sizeof *out->xattrs);
+        out->xattrs = mem_grow(out->xattrs, out->n_xattrs, sizeof *out->xattrs);
         out->xattrs[out->n_xattrs++] =
             (struct source_xattr){ mem_strdup(x->name), mem_dup(x->value, x->len ? x->len : 1),
                                    x->len };

@@ -187,8 +187,8 @@ static void drop_lost_found(struct source *s)
 /* In order of finding, which is breadth first: no recursion, and each directory is read whole. */
 static int read_tree(struct filling *f, struct source_node *top)
 {
-    struct source_node **queue = mem_alloc(sizeof(struct source_node *));
-    size_t cap = 1, end = 1;
+    struct source_node **queue = mem_grow(NULL, 0, sizeof *queue);
+    size_t end = 1;
     int rc = 0;
     queue[0] = top;
     for (size_t at = 0; rc == 0 && at < end; at++) {
@@ -197,10 +197,7 @@ static int read_tree(struct filling *f, struct source_node *top)
         for (size_t i = 0; rc == 0 && i < dir->n_children; i++) {
             if (!S_ISDIR(dir->children[i]->mode))
                 continue;
-            if (end == cap) {
-                cap *= 2;
-                queue = mem_resize(queue, cap, sizeof(struct source_node *));
-            }
+            queue = mem_grow(queue, end, sizeof *queue);
             queue[end++] = dir->children[i];
         }
     }

@@ -142,11 +142,7 @@ struct source_node *source_add(struct source *s, struct source_node *parent, con
     n->parent = parent;
     n->mode = mode;
     n->n_names = S_ISDIR(mode) ? 0 : 1;
-    if (parent->n_children == parent->cap_children) {
-        parent->cap_children = parent->cap_children ? parent->cap_children * 2 : 4;
-        parent->children =
-            mem_resize(parent->children, parent->cap_children, sizeof *parent->children);
-    }
+    parent->children = mem_grow(parent->children, parent->n_children, sizeof *parent->children);
     n->index = parent->n_children;
     parent->children[parent->n_children++] = n;
     table_put(s, n);
@@ -284,7 +280,7 @@ int source_xattr_set(struct source_node *n, const char *name, const void *value,
     if (at < n->n_xattrs && str_eq(n->xattrs[at].name, name)) {
         free(n->xattrs[at].value);
     } else {
-        n->xattrs = mem_resize(n->xattrs, n->n_xattrs + 1, sizeof *n->xattrs);
+        n->xattrs = mem_grow(n->xattrs, n->n_xattrs, sizeof *n->xattrs);
         memmove(n->xattrs + at + 1, n->xattrs + at, (n->n_xattrs - at) * sizeof *n->xattrs);
         n->xattrs[at].name = mem_strdup(name);
         n->n_xattrs++;

@@ -36,7 +36,7 @@ struct source_node {
     struct source_node *link;      /* not NULL: one more name of that node, which is no link itself;
                                       all metadata is there */
     struct source_node **children; /* in canonical order after source_sort */
-    size_t n_children, cap_children;
+    size_t n_children;
     size_t index;                  /* among the parent's children */
     struct source_node *next_name; /* ring of all names of one file; NULL: this is the only one */
     struct source_node *next_hash;

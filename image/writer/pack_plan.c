@@ -38,10 +38,7 @@ static size_t add_text(struct pack_plan *p, const char *text, size_t len)
 
 static struct pack_node *add_node(struct pack_plan *p)
 {
-    if (p->n_nodes == p->cap_nodes) {
-        p->cap_nodes = p->cap_nodes ? p->cap_nodes * 2 : 1024;
-        p->nodes = mem_resize(p->nodes, p->cap_nodes, sizeof *p->nodes);
-    }
+    p->nodes = mem_grow(p->nodes, p->n_nodes, sizeof *p->nodes);
     struct pack_node *n = &p->nodes[p->n_nodes++];
     *n = (struct pack_node){ .n_links = 1, .first = (uint32_t)(p->n_nodes - 1) };
     return n;
@@ -49,10 +46,7 @@ static struct pack_node *add_node(struct pack_plan *p)
 
 static uint32_t add_dir(struct pack_plan *p, uint32_t node, uint32_t parent)
 {
-    if (p->n_dirs == p->cap_dirs) {
-        p->cap_dirs = p->cap_dirs ? p->cap_dirs * 2 : 256;
-        p->dirs = mem_resize(p->dirs, p->cap_dirs, sizeof *p->dirs);
-    }
+    p->dirs = mem_grow(p->dirs, p->n_dirs, sizeof *p->dirs);
     uint32_t dir = (uint32_t)p->n_dirs++;
     p->dirs[dir] = (struct pack_dir){ .node = node, .parent = parent };
     p->dirs[dir].depth = dir ? p->dirs[parent].depth + 1 : 0;
@@ -180,7 +174,7 @@ static int by_name(const void *a, const void *b, void *text)
 
 struct names {
     size_t *at; /* offsets into the plan's text */
-    size_t n, cap;
+    size_t n;
 };
 static void names_fini(struct names *l)
 {
@@ -203,10 +197,7 @@ static int list_names(struct pack_plan *p, int dir_fd, struct names *l)
             break;
         if (str_eq(de->d_name, ".") || str_eq(de->d_name, ".."))
             continue;
-        if (l->n == l->cap) {
-            l->cap = l->cap ? l->cap * 2 : 64;
-            l->at = mem_resize(l->at, l->cap, sizeof *l->at);
-        }
+        l->at = mem_grow(l->at, l->n, sizeof *l->at);
         l->at[l->n++] = add_text(p, de->d_name, strlen(de->d_name));
     }
     if (errno)
@@ -275,7 +266,7 @@ static int read_source_dir(struct pack_plan *p, uint32_t dir, struct err *e)
 static int walk(struct pack_plan *p, struct err *e)
 {
     auto_free uint32_t *stack = NULL;
-    size_t n = 0, cap = 0;
+    size_t n = 0;
     for (uint32_t node = 0;;) {
         uint32_t dir = add_dir(p, node, node ? p->nodes[node].parent : 0);
         int rc = 0;
@@ -289,10 +280,7 @@ static int walk(struct pack_plan *p, struct err *e)
         for (uint32_t i = d->first + d->n; i-- > d->first;) {
             if (!S_ISDIR(p->nodes[i].mode))
                 continue;
-            if (n == cap) {
-                cap = cap ? cap * 2 : 256;
-                stack = mem_resize(stack, cap, sizeof *stack);
-            }
+            stack = mem_grow(stack, n, sizeof *stack);
             stack[n++] = i;
         }
         if (n == 0)

@@ -67,9 +67,9 @@ struct pack_plan {
     const struct source *source; /* lent; NULL: a directory */
     struct pack_fds fds;
     struct pack_node *nodes; /* the first is the root */
-    size_t n_nodes, cap_nodes;
+    size_t n_nodes;
     struct pack_dir *dirs; /* in the order of a walk; the first is the root */
-    size_t n_dirs, cap_dirs;
+    size_t n_dirs;
     struct str text; /* names and targets, each with a NUL */
     struct pack_links *links;
     uint64_t dev;        /* of the root */

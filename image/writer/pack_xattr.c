@@ -119,7 +119,7 @@ static void add_attr(struct attrs *out, const struct prefix *p, const char *name
             return;
         }
     }
-    out->list = mem_resize(out->list, out->n + 1, sizeof *out->list);
+    out->list = mem_grow(out->list, out->n, sizeof *out->list);
     out->list[out->n++] = a;
 }
 

@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/defence.h"
+#include "image/layout.h"
 #include "runtime/plan/plan.h"
 
 #define CONTAINER_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -119,7 +120,7 @@ static void name_the_container(struct runtime_plan *p)
         strv_addf(&p->env, "%s_CONTAINER=%s", prefixes[i], p->image_path);
         strv_addf(&p->env, "%s_NAME=%s", prefixes[i], base);
         strv_addf(&p->env, "%s_COMMAND=%s", prefixes[i], actions[p->action]);
-        strv_addf(&p->env, "%s_ENVIRONMENT=/.singularity.d/env/91-environment.sh", prefixes[i]);
+        strv_addf(&p->env, "%s_ENVIRONMENT=/" LAYOUT_ENV_POST, prefixes[i]);
         if (p->app)
             strv_addf(&p->env, "%s_APPNAME=%s", prefixes[i], p->app);
     }
@@ -141,10 +142,9 @@ static void set_after(struct runtime_plan *p, const char *const *envp, const cha
         strv_env_set(&p->env_after, name, eq + 1);
         return;
     }
-    size_t len = strlen(text);
-    for (; envp && *envp; envp++)
-        if (strncmp(*envp, text, len) == 0 && (*envp)[len] == '=')
-            strv_env_set(&p->env_after, text, *envp + len + 1);
+    const char *value = strv_env_value(envp, text);
+    if (value)
+        strv_env_set(&p->env_after, text, value);
 }
 
 void plan_environment(struct runtime_plan *p, const struct runtime_spec *spec)

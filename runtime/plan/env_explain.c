@@ -11,7 +11,7 @@ struct list {
 static void add(struct list *l, const char *text, const char *origin, const char *dropped)
 {
     const char *eq = strchrnul(text, '=');
-    l->v = mem_resize(l->v, l->n + 1, sizeof *l->v);
+    l->v = mem_grow(l->v, l->n, sizeof *l->v);
     l->v[l->n++] = (struct runtime_env_item){
         .name = mem_strndup(text, (size_t)(eq - text)),
         .value = mem_strdup(*eq ? eq + 1 : ""),

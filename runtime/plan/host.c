@@ -33,7 +33,7 @@ static int look_at_host(void *ctx, const char *path)
     struct runtime_plan *p = ctx;
     const struct plan_seen *seen = find_seen(p, path);
     if (!seen) {
-        p->seen = mem_resize(p->seen, p->n_seen + 1, sizeof *p->seen);
+        p->seen = mem_grow(p->seen, p->n_seen, sizeof *p->seen);
         struct plan_seen *now = &p->seen[p->n_seen++];
         *now = (struct plan_seen){ .path = mem_strdup(path) };
         if (stat(path, &now->st) < 0)
@@ -41,15 +41,6 @@ static int look_at_host(void *ctx, const char *path)
         seen = now;
     }
     return !seen->st.st_mode ? 0 : S_ISDIR(seen->st.st_mode) ? 'd' : 'f';
-}
-
-const char *plan_env_of(const char *const *envp, const char *name)
-{
-    size_t len = strlen(name);
-    for (; envp && *envp; envp++)
-        if (strncmp(*envp, name, len) == 0 && (*envp)[len] == '=')
-            return *envp + len + 1;
-    return NULL;
 }
 
 /* The current directory by its physical path, if we can get back to it by that path. */
@@ -69,7 +60,7 @@ static char *current_dir(void)
  * when it is his. */
 static const char *home_without_passwd(const char *const *envp, uid_t uid)
 {
-    const char *home = plan_env_of(envp, "HOME");
+    const char *home = strv_env_value(envp, "HOME");
     struct stat st;
     if (!home || home[0] != '/' || stat(home, &st) < 0 || st.st_uid != uid)
         return NULL;

@@ -85,7 +85,7 @@ static void choose_stage(struct runtime_plan *p, const struct runtime_spec *spec
         p->merge == PLAN_MERGE_LAYER ? p->layers[p->n_layers - 1].path : p->image_path;
     auto_free char *beside = path_dir(image);
     auto_close int fd = open(beside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const char *temp = plan_env_of(spec->envp, "TMPDIR");
+    const char *temp = strv_env_value(spec->envp, "TMPDIR");
     bool local = fd >= 0 && takes_uppers(fd);
     p->stage_parent = spec->tmp_dir ? mem_strdup(spec->tmp_dir)
                       : local       ? steal_ptr(beside)
@@ -100,7 +100,7 @@ static int add_layer(struct runtime_plan *p, const char *text, struct err *e)
     if (p->n_layers == PLAN_MAX_LAYERS)
         return err_set(e, ERR_USAGE, "--overlay: more than %d layers", PLAN_MAX_LAYERS);
     int rc = open_layer(p, text, &l, e);
-    p->layers = mem_resize(p->layers, p->n_layers + 1, sizeof *p->layers);
+    p->layers = mem_grow(p->layers, p->n_layers, sizeof *p->layers);
     p->layers[p->n_layers++] = l;
     if (rc < 0)
         return err_wrap(e, "--overlay");

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "image/layout.h"
 
 /* Everything that comes from outside is nosuid and nodev; the host's /dev is the one exception. */
 enum {
@@ -35,7 +36,7 @@ static bool skipped(const struct builder *b, const char *name)
 static void add(struct builder *b, struct plan_op op)
 {
     struct runtime_plan *p = b->p;
-    p->ops = mem_resize(p->ops, p->n_ops + 1, sizeof *p->ops);
+    p->ops = mem_grow(p->ops, p->n_ops, sizeof *p->ops);
     op.src = mem_strdup(op.src);
     op.dst = mem_strdup(op.dst);
     p->ops[p->n_ops++] = op;
@@ -214,10 +215,10 @@ static bool visible(const struct builder *b, const char *path)
 /* Below these the container's own files matter more than the host's. */
 static bool system_dir(const char *path)
 {
-    static const char *const dirs[] = { "/bin",   "/boot",          "/dev",    "/etc", "/lib",
-                                        "/lib32", "/lib64",         "/libx32", "/opt", "/proc",
-                                        "/root",  "/run",           "/sbin",   "/sys", "/usr",
-                                        "/var",   "/.singularity.d" };
+    static const char *const dirs[] = { "/bin",   "/boot",       "/dev",    "/etc", "/lib",
+                                        "/lib32", "/lib64",      "/libx32", "/opt", "/proc",
+                                        "/root",  "/run",        "/sbin",   "/sys", "/usr",
+                                        "/var",   "/" LAYOUT_DIR };
     if (str_eq(path, "/"))
         return true;
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++)

@@ -151,7 +151,6 @@ bool plan_only_root_writes(int fd, const struct stat *st);
 MUST_CHECK int plan_reopen_writable(const char *path, int *fd, struct err *e);
 
 /* The value of NAME in ENVP, or NULL. */
-const char *plan_env_of(const char *const *envp, const char *name);
 
 /* The pure part of runtime_plan_make; the image's fields are already there. */
 MUST_CHECK int plan_build(struct runtime_plan *p, const struct runtime_spec *spec,

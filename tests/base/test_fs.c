@@ -347,6 +347,27 @@ static void every_name_of_a_directory_comes_once(void **state)
     assert_int_equal(errno, ENOTDIR);
 }
 
+static void the_names_of_a_directory_come_in_order(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const files[] = { "d/b", "d/a", "d/C", "d/.h" };
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        write_text(f->root_fd, files[i], "");
+    auto_strv struct strv names = { 0 };
+    assert_int_equal(fs_names_at(f->root_fd, "d", &names), 0);
+    auto_free char *all = strv_join(&names, " ");
+    assert_string_equal(all, ".h C a b");
+    auto_close int path_fd = openat(f->root_fd, "d", O_PATH | O_CLOEXEC);
+    auto_strv struct strv again = { 0 };
+    assert_int_equal(fs_names_at(path_fd, ".", &again), 0);
+    assert_int_equal(again.n, 4);
+    assert_int_equal(fs_names_at(f->root_fd, "d/a", &again), -1);
+    assert_int_equal(errno, ENOTDIR);
+    assert_int_equal(fs_names_at(f->root_fd, "none", &again), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(again.n, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +390,7 @@ int main(void)
             a_hidden_draft_of_a_dead_writer_is_swept_and_a_living_ones_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(a_plain_path_has_no_link_in_it, setup, teardown),
         cmocka_unit_test_setup_teardown(every_name_of_a_directory_comes_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_names_of_a_directory_come_in_order, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

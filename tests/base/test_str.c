@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/base/test.h"
 
+#include <malloc.h>
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/strv.h"
@@ -120,6 +122,48 @@ static void vectors_hold_environments(void **state)
     assert_null(v.v[v.n]);
 }
 
+static void the_first_value_of_a_name_counts_in_any_list(void **state)
+{
+    (void)state;
+    const char *const envp[] = { "AB=1", "A", "A=2", "A=3", "=4", "B=", NULL };
+    assert_string_equal(strv_env_value(envp, "A"), "2");
+    assert_string_equal(strv_env_value(envp, "AB"), "1");
+    assert_string_equal(strv_env_value(envp, "B"), "");
+    assert_null(strv_env_value(envp, "C"));
+    assert_null(strv_env_value(NULL, "A"));
+    assert_null(strv_env_get(&(struct strv){ 0 }, "A"));
+}
+
+static void an_array_grows_by_doubling(void **state)
+{
+    (void)state;
+    auto_free size_t *list = NULL;
+    size_t moved = 0;
+    enum { MANY = 1000 };
+    for (size_t n = 0; n < MANY; n++) {
+        const size_t *before = list;
+        list = mem_grow(list, n, sizeof *list);
+        moved += list != before;
+        bool doubles = n == 0 || (n >= MEM_FIRST && (n & (n - 1)) == 0);
+        assert_true(malloc_usable_size(list) >= (doubles && n ? 2 * n : n + 1) * sizeof *list);
+        list[n] = n;
+    }
+    for (size_t n = 0; n < MANY; n++)
+        assert_int_equal(list[n], n);
+    assert_true(moved <= 9); /* 4, 8, 16 … 1024 */
+}
+
+static void a_vector_is_a_list_after_each_word(void **state)
+{
+    (void)state;
+    auto_strv struct strv v = { 0 };
+    for (size_t n = 1; n <= 100; n++) {
+        strv_add(&v, "x");
+        assert_int_equal(v.n, n);
+        assert_null(v.v[n]);
+    }
+}
+
 static void splitting_leaves_out_empty_words(void **state)
 {
     (void)state;
@@ -141,6 +185,9 @@ int main(void)
         cmocka_unit_test(hostile_text_is_printed_harmless),
         cmocka_unit_test(shell_quoting_keeps_one_word),
         cmocka_unit_test(vectors_hold_environments),
+        cmocka_unit_test(the_first_value_of_a_name_counts_in_any_list),
+        cmocka_unit_test(an_array_grows_by_doubling),
+        cmocka_unit_test(a_vector_is_a_list_after_each_word),
         cmocka_unit_test(splitting_leaves_out_empty_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,7 +53,7 @@ static struct runtime_plan *paper_image(enum plan_root root)
 
 static void add_layer(struct runtime_plan *p, struct plan_layer l)
 {
-    p->layers = mem_resize(p->layers, p->n_layers + 1, sizeof *p->layers);
+    p->layers = mem_grow(p->layers, p->n_layers, sizeof *p->layers);
     l.fd = -1;
     l.path = mem_strdup(l.path);
     p->layers[p->n_layers++] = l;
