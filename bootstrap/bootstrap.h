@@ -36,6 +36,8 @@ struct agent_input {
     bool verify;                       /* false only when the user typed --no-verify */
     bool vault;                        /* dead mirrors may be mapped to their archives */
     int log_fd;                        /* full output of helpers goes here; -1: nowhere */
+    const char *key_server; /* where keys are looked for by their fingerprint, "https://host"; NULL:
+                               nowhere */
     const char *const *proxy_env; /* "http_proxy=…" …: for fetchers and %post; NULL-terminated */
     const char *image_path; /* what is being built, so that no agent reads it; NULL: unknown */
 };

@@ -14,6 +14,7 @@ static const struct {
     { "base", "finished base roots" },
     { "deb", "packages for debootstrap" },
     { "files", "packages and metadata of RPM repositories" },
+    { "keys", "signing keys, by their fingerprints" },
     { "solv", "RPM repositories, ready to be solved" },
 };
 

@@ -19,6 +19,7 @@ struct agent_input build_agent_input(const struct build *b, const struct deffile
         .verify = b->spec->verify,
         .vault = b->spec->vault,
         .log_fd = b->log_fd,
+        .key_server = b->spec->key_server,
         .proxy_env = b->spec->proxy_env,
         .image_path = b->spec->image_path,
     };

@@ -29,6 +29,7 @@ struct build_spec {
     const char *arch;             /* NULL: the host's */
     const char *const *sections;  /* --section NAME…: only these; NULL: all */
     const char *const *proxy_env; /* "http_proxy=…" … */
+    const char *key_server;       /* as in agent_input; NULL: none */
     unsigned n_jobs;              /* for MAKEFLAGS; 0: CPUs */
 };
 

@@ -18,6 +18,10 @@
 #include "cli/plain.h"
 #include "image/image.h"
 
+/* Any key server would do: what comes is right when its fingerprint is. This one has all of
+ * keys.list. */
+#define KEY_SERVER "https://keyserver.ubuntu.com"
+
 static const struct opt opts[] = {
     { .name = "size",
       .letter = 's',
@@ -27,6 +31,11 @@ static const struct opt opts[] = {
       .help = "fail when the content does not fit, instead of growing the image" },
     { .name = "fresh", .help = "start over instead of keeping the system that the image holds" },
     { .name = "no-verify", .help = "do not check signatures of repositories and packages" },
+    { .name = "key-server",
+      .arg = "URL",
+      .help = "where signing keys are looked for that neither host nor repository has "
+              "(default " KEY_SERVER "); 'none' for nowhere",
+      .env = "KEYSERVER" },
     { .name = "no-vault", .help = "do not look for archived mirrors of retired releases" },
     { .name = "no-test", .letter = 'T', .help = "do not run the %test section" },
     { .name = "section",
@@ -138,6 +147,12 @@ static int tell(const struct cli *cli, const struct build_spec *spec, struct err
     return 0;
 }
 
+static const char *key_server(const struct args *args)
+{
+    const char *given = args_value(args, "key-server");
+    return !given ? KEY_SERVER : str_eq(given, "none") || !*given ? NULL : given;
+}
+
 static int build(struct cli *cli, const struct args *args, struct build_spec *spec, struct err *e)
 {
     auto_json struct json_object *report = NULL;
@@ -184,6 +199,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         .arch = args_value(args, "arch"),
         .sections = (const char *const *)sections.v,
         .proxy_env = (const char *const *)proxies.v,
+        .key_server = key_server(args),
     };
     if (check_order(args, e) < 0 || read_size(args, &spec, e) < 0 ||
         read_epoch(cli, args, &spec, e) < 0)

@@ -164,19 +164,46 @@ struct keys {
     size_t n;
 };
 
+/* Whether TEXT is a whole fingerprint in hexadecimal. */
+bool key_is_fingerprint(const char *text);
+
+/* Add the certificates in TEXT (armored blocks with anything around them, or bare packets) to K;
+ * PINS that is not empty: only those with these fingerprints. Returns how many came new. */
+size_t keys_add(struct keys *k, const struct str *text, const struct strv *pins,
+                const char *source);
+bool keys_have(const struct keys *k, const char *fingerprint);
+
+/* Where a key is looked for whose fingerprint is known; all lent. Whatever carries it, http as
+ * well, the fingerprint says whether it is the one. */
+struct key_hunt {
+    const struct fetch *fetch;
+    const struct strv *urls; /* repositories, which often hold their key; may be NULL */
+    const char *server;      /* "https://host": a key server that speaks HKP; NULL: none */
+    const char *cache_dir;   /* the user's cache, whose "keys" keeps what is found; NULL: none */
+};
+
+/* Find those of WANTED that K lacks: in the cache, beside the repositories, where their
+ * distribution keeps them, on the key server. One that is not found is told in *TRIED (addresses,
+ * added; may be NULL) and no error. */
+void keys_hunt(struct keys *k, const struct key_hunt *hunt, const struct strv *wanted,
+               struct strv *tried);
+
 /* What the definition says about keys; all lent. */
 struct keys_spec {
-    const struct strv *sources; /* paths, https:// and file:// addresses, fingerprints */
-    const struct strv *pins;    /* fingerprints: only these keys, when not empty */
-    const char *base_dir;       /* relative paths begin here; NULL: where we are */
-    const struct strv *urls;    /* the repositories: choose among the host's keys */
+    const struct strv
+        *sources;            /* paths, https:// and file:// addresses, fingerprints, and addresses
+                                of any kind with fingerprints behind them, parted by blanks */
+    const struct strv *pins; /* fingerprints: only these keys, when not empty */
+    const char *base_dir;    /* relative paths begin here; NULL: where we are */
+    const char *release;     /* of the distribution, "9"; NULL: not said */
+    struct key_hunt hunt;    /* its addresses also choose among the keys of host and keys.list */
 };
 
 /* Gather the keys. Without sources: those this host trusts (/etc/pki/rpm-gpg, and the directory of
- * /usr/share/distribution-gpg-keys that a repository's address names). A fingerprint alone is
- * looked up there. ERR_INPUT: none found, an address is not https, a pinned key is missing. */
-MUST_CHECK int keys_load(const struct keys_spec *spec, const struct fetch *f, struct keys *out,
-                         struct err *e);
+ * /usr/share/distribution-gpg-keys that a repository's address names), and those of keys.list for
+ * the distribution that an address names, hunted for. A fingerprint alone is looked up on the host,
+ * then hunted for. ERR_INPUT: none found, an address is not https, a pinned key is missing. */
+MUST_CHECK int keys_load(const struct keys_spec *spec, struct keys *out, struct err *e);
 void keys_free(struct keys *k);
 #define auto_keys cleanup_with(keys_free)
 
@@ -186,6 +213,28 @@ void keys_free(struct keys *k);
 MUST_CHECK int keys_verify(const struct keys *k, const struct str *data,
                            const struct str *signature, const char *name, char **signer,
                            struct err *e);
+
+/* A line of keys.list. */
+struct known_key {
+    const char *distribution;  /* "centos" */
+    unsigned long first, last; /* major releases that it signs; 0: any */
+    const char *fingerprint;   /* upper case */
+    const char *address;       /* where the distribution keeps it; "" */
+};
+struct known_keys {
+    const struct known_key **v;
+    size_t n;
+};
+
+/* The keys of the DISTRIBUTION, or of those that the addresses URLS name, for RELEASE ("7.9",
+ * "9-stream"; NULL: any), added to OUT. */
+void known_keys_of(const char *distribution, const char *release, struct known_keys *out);
+void known_keys_for(const struct strv *urls, const char *release, struct known_keys *out);
+void known_keys_fini(struct known_keys *k);
+#define auto_known_keys cleanup_with(known_keys_fini)
+
+/* The line with that FINGERPRINT (any case), or NULL. */
+const struct known_key *known_key_find(const char *fingerprint);
 
 /* The keys as "USER (FINGERPRINT)" lines for a message. Caller frees. */
 MUST_CHECK char *keys_text(const struct keys *k);

@@ -21,7 +21,7 @@
 #define SIGNATURE_BEGIN  "-----BEGIN PGP SIGNATURE-----"
 #define ARMOR_BEGIN      "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
-static bool is_fingerprint(const char *text)
+bool key_is_fingerprint(const char *text)
 {
     size_t len = strlen(text);
     return (len == 40 || len == 64) && strspn(text, "0123456789abcdefABCDEF") == len;
@@ -71,10 +71,7 @@ static void add_certificate(struct keys *k, const uint8_t *packets, size_t len,
         pgpPrtParams(packets, len, PGPTAG_PUBLIC_KEY, &params) != 0)
         return;
     auto_free char *fingerprint = hex_text(print, print_len);
-    bool known = !pinned(pins, fingerprint);
-    for (size_t i = 0; i < k->n; i++)
-        known = known || str_eq(k->v[i].fingerprint, fingerprint);
-    if (!known) {
+    if (pinned(pins, fingerprint) && !keys_have(k, fingerprint)) {
         const char *user = pgpDigParamsUserID(params);
         add_to_ring(k, packets, len);
         k->v = mem_grow(k->v, k->n, sizeof *k->v);
@@ -97,10 +94,17 @@ static void add_packets(struct keys *k, const uint8_t *packets, size_t len, cons
     }
 }
 
-/* Armored blocks (any number, text around them) or bare packets. */
-static void add_text(struct keys *k, const struct str *text, const struct strv *pins,
-                     const char *source)
+bool keys_have(const struct keys *k, const char *fingerprint)
 {
+    for (size_t i = 0; i < k->n; i++)
+        if (strcasecmp(k->v[i].fingerprint, fingerprint) == 0)
+            return true;
+    return false;
+}
+
+size_t keys_add(struct keys *k, const struct str *text, const struct strv *pins, const char *source)
+{
+    size_t before = k->n;
     const char *block = text->len ? strstr(text->data, ARMOR_BEGIN) : NULL;
     if (!block && text->len && (text->data[0] & 0x80))
         add_packets(k, (const uint8_t *)text->data, text->len, pins, source);
@@ -113,6 +117,7 @@ static void add_text(struct keys *k, const struct str *text, const struct strv *
             add_packets(k, packets, len, pins, source);
         block = next;
     }
+    return k->n - before;
 }
 
 static int add_path(struct keys *k, const char *path, const struct strv *pins, struct err *e)
@@ -120,7 +125,7 @@ static int add_path(struct keys *k, const char *path, const struct strv *pins, s
     auto_str struct str text = { 0 };
     if (fs_read_file(path, KEY_MAX_BYTES, &text, e) < 0)
         return -1;
-    add_text(k, &text, pins, path);
+    (void)keys_add(k, &text, pins, path);
     return 0;
 }
 
@@ -159,45 +164,91 @@ static void add_distribution(struct keys *k, const struct strv *urls)
     }
 }
 
-static int add_url(struct keys *k, const char *url, const struct keys_spec *spec,
+static int add_url(struct keys *k, const char *url, const struct strv *pins, bool sure,
                    const struct fetch *f, struct err *e)
 {
     auto_str struct str text = { 0 };
-    if (!str_starts(url, "https://") && !str_starts(url, "file://")) {
+    if (!sure && !str_starts(url, "https://") && !str_starts(url, "file://")) {
         err_set(e, ERR_INPUT, "key '%s' is not fetched: only https:// and file:// are safe", url);
-        return err_hint(e, "use https://, a local file, or the key's fingerprint");
+        return err_hint(e, "write its fingerprint behind the address: 'Key: %s FINGERPRINT'", url);
     }
     if (fetch_text(f, url, KEY_MAX_BYTES, &text, NULL, e) < 0)
         return err_wrap(e, "key");
-    add_text(k, &text, spec->pins, url);
+    (void)keys_add(k, &text, pins, url);
     return 0;
 }
 
+/* By the fingerprint alone: the host's own key comes first. */
+static void add_fingerprints(struct keys *k, const struct strv *wanted,
+                             const struct keys_spec *spec, struct strv *tried)
+{
+    add_dir(k, DIR_HOST, wanted, 0);
+    add_dir(k, DIR_DISTRIBUTION, wanted, 1);
+    keys_hunt(k, &spec->hunt, wanted, tried);
+}
+
+static int no_key(const char *source, const struct strv *pins, const struct strv *tried,
+                  struct err *e)
+{
+    auto_free char *places = strv_join(tried, ", ");
+    err_set(e, tried->n ? ERR_FAILED : ERR_INPUT, "'%s' gives no OpenPGP key%s%s%s", source,
+            pins->n ? " with the fingerprint asked for" : "", tried->n ? "; looked at " : "",
+            places);
+    return err_hint(e, "'Key:' takes the path or https:// address of a public key, or a "
+                       "fingerprint, alone or behind an address");
+}
+
+/* SOURCE is a path, an address or a fingerprint, or one of the former with fingerprints behind. */
 static int add_source(struct keys *k, const char *source, const struct keys_spec *spec,
-                      const struct fetch *f, struct err *e)
+                      struct err *e)
 {
     size_t before = k->n;
-    if (is_fingerprint(source)) {
-        auto_strv struct strv only = { 0 };
-        strv_add(&only, source);
-        add_dir(k, DIR_HOST, &only, 0);
-        add_dir(k, DIR_DISTRIBUTION, &only, 1);
-    } else if (strstr(source, "://")) {
-        if (add_url(k, source, spec, f, e) < 0)
+    auto_strv struct strv words = { 0 };
+    auto_strv struct strv pins = { 0 };
+    auto_strv struct strv tried = { 0 };
+    strv_split(&words, source, " ");
+    const char *place = words.v[0];
+    for (size_t i = key_is_fingerprint(place) ? 0 : 1; i < words.n; i++)
+        strv_add(&pins, words.v[i]);
+    const struct strv *only = pins.n ? &pins : spec->pins;
+    if (key_is_fingerprint(place)) {
+        add_fingerprints(k, &pins, spec, &tried);
+    } else if (strstr(place, "://")) {
+        if (add_url(k, place, only, pins.n > 0, spec->hunt.fetch, e) < 0)
             return -1;
     } else {
-        auto_free char *path = source[0] == '/' || !spec->base_dir
-                                   ? mem_strdup(source)
-                                   : path_join(spec->base_dir, source);
-        if (add_path(k, path, spec->pins, e) < 0)
+        auto_free char *path = place[0] == '/' || !spec->base_dir
+                                   ? mem_strdup(place)
+                                   : path_join(spec->base_dir, place);
+        if (add_path(k, path, only, e) < 0)
             return err_wrap(e, "key");
     }
-    if (k->n > before)
+    return k->n > before ? 0 : no_key(place, only, &tried, e);
+}
+
+/* What nobody named: the host's keys, and those that are known to sign here. */
+static int add_usual(struct keys *k, const struct keys_spec *spec, struct err *e)
+{
+    auto_known_keys struct known_keys known = { 0 };
+    auto_strv struct strv wanted = { 0 };
+    auto_strv struct strv tried = { 0 };
+    known_keys_for(spec->hunt.urls, spec->release, &known);
+    for (size_t i = 0; i < known.n; i++)
+        strv_add(&wanted, known.v[i]->fingerprint);
+    add_dir(k, DIR_HOST, spec->pins, 0);
+    add_distribution(k, spec->hunt.urls);
+    keys_hunt(k, &spec->hunt, &wanted, &tried);
+    if (k->n)
         return 0;
-    err_set(e, ERR_INPUT, "'%s' gives no OpenPGP key%s", source,
-            spec->pins && spec->pins->n ? " with a fingerprint of 'Fingerprints'" : "");
-    return err_hint(e, "'Key:' takes the path or https:// address of a public key, or the "
-                       "fingerprint of one of " DIR_HOST);
+    if (!wanted.n) {
+        err_set(e, ERR_INPUT, "no key to check the repositories with");
+        return err_hint(e, "add 'Key: https://.../RPM-GPG-KEY-...' or 'Key: FINGERPRINT' to the "
+                           "definition, or --no-verify to take what comes");
+    }
+    auto_free char *places = strv_join(&tried, ", ");
+    err_set(e, ERR_FAILED, "the key %s, which signs '%s', was not found at %s", wanted.v[0],
+            known.v[0]->distribution, places);
+    return err_hint(e, "put it into " DIR_HOST ", or name it: 'Key: FILE' in the definition");
 }
 
 static int check_pins(const struct keys *k, const struct strv *pins, struct err *e)
@@ -212,21 +263,14 @@ static int check_pins(const struct keys *k, const struct strv *pins, struct err 
     return 0;
 }
 
-int keys_load(const struct keys_spec *spec, const struct fetch *f, struct keys *out, struct err *e)
+int keys_load(const struct keys_spec *spec, struct keys *out, struct err *e)
 {
     auto_keys struct keys k = { .ring = rpmKeyringNew() };
     for (size_t i = 0; i < spec->sources->n; i++)
-        if (add_source(&k, spec->sources->v[i], spec, f, e) < 0)
+        if (add_source(&k, spec->sources->v[i], spec, e) < 0)
             return -1;
-    if (!spec->sources->n) {
-        add_dir(&k, DIR_HOST, spec->pins, 0);
-        add_distribution(&k, spec->urls);
-    }
-    if (!k.n) {
-        err_set(e, ERR_INPUT, "no key to check the repositories with");
-        return err_hint(e, "add 'Key: https://.../RPM-GPG-KEY-...' to the definition, or "
-                           "--no-verify to take what comes");
-    }
+    if (!spec->sources->n && add_usual(&k, spec, e) < 0)
+        return -1;
     if (check_pins(&k, spec->pins, e) < 0)
         return -1;
     *out = k;

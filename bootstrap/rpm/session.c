@@ -24,7 +24,8 @@ const struct agent_key yum_keys[] = {
     { "OtherURL<N>", AGENT_KEY_OPTIONAL, "OtherURL0 to OtherURL9: further repositories" },
     { "Include", AGENT_KEY_OPTIONAL, "packages: names, globs, /paths, @groups" },
     { "Key", AGENT_KEY_OPTIONAL,
-      "public keys the repositories are signed with: path, https:// address or fingerprint" },
+      "public keys the repositories are signed with: path, https:// address or fingerprint, or any "
+      "address with fingerprints behind it; absent: those of the distribution" },
     { "GPG", AGENT_KEY_OPTIONAL, "as Key" },
     { "Keyring", AGENT_KEY_OPTIONAL, "as Key" },
     { "Fingerprints", AGENT_KEY_OPTIONAL, "trust only keys with these fingerprints" },
@@ -61,6 +62,16 @@ static void apply_vault(struct yum_spec *spec)
     }
 }
 
+/* The header that says where keys come from; that of the repositories when none does. */
+static const char *key_header(const struct agent_input *in)
+{
+    static const char *const names[] = { "key", "gpg", "keyring" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (deffile_header_find(in->stage, names[i]))
+            return names[i];
+    return "mirrorurl";
+}
+
 static int open_keys(struct yum_session *s, struct err *e)
 {
     auto_strv struct strv urls = { 0 };
@@ -69,8 +80,15 @@ static int open_keys(struct yum_session *s, struct err *e)
     struct keys_spec spec = { .sources = &s->spec->keys,
                               .pins = &s->spec->pins,
                               .base_dir = s->spec->base_dir,
-                              .urls = &urls };
-    return keys_load(&spec, &s->fetch, &s->keys, e);
+                              .release = s->spec->releasever,
+                              .hunt = { .fetch = &s->fetch,
+                                        .urls = &urls,
+                                        .server = s->in->key_server,
+                                        .cache_dir = s->in->cache_dir } };
+    if (keys_load(&spec, &s->keys, e) == 0)
+        return 0;
+    value_blame(s->in, key_header(s->in), e);
+    return -1;
 }
 
 static int open_caches(struct yum_session *s, struct err *e)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "bootstrap/fetch/fetch.h"
 
 enum { PRIORITY_DEFAULT = 99 };
 
@@ -261,6 +262,29 @@ static int read_options(struct reading *r, struct err *e)
     return read_bool(r, "nodocs", &r->spec->no_docs, e);
 }
 
+/* What carries a key need not be safe where its fingerprint stands behind it. */
+static int add_keys(struct reading *r, const struct deffile_header *h, const char *value,
+                    struct err *e)
+{
+    auto_strv struct strv words = { 0 };
+    strv_split(&words, value, " \t,");
+    for (size_t i = 0; i < words.n;) {
+        auto_str struct str source = { 0 };
+        str_add(&source, words.v[i]);
+        bool alone = key_is_fingerprint(words.v[i++]);
+        bool sure = alone;
+        for (; !alone && i < words.n && key_is_fingerprint(words.v[i]); i++, sure = true)
+            str_addf(&source, " %s", words.v[i]);
+        if (!sure && str_starts(source.data, "http://")) {
+            err_at(e, r->in->def->name, h->line, "a key is not fetched over plain http");
+            return err_hint(e, "use https:// or a local file, or write the key's fingerprint "
+                               "behind the address");
+        }
+        strv_add(&r->spec->keys, source.data);
+    }
+    return 0;
+}
+
 static int read_keys(struct reading *r, struct err *e)
 {
     static const char *const sources[] = { "key", "gpg", "keyring" };
@@ -271,17 +295,13 @@ static int read_keys(struct reading *r, struct err *e)
         auto_free char *value = yum_spec_expand(s, h ? h->value : "", &missing);
         if (!value)
             return err_at(e, r->in->def->name, h->line, "'%s' needs 'OSVersion:'", missing);
-        if (strstr(value, "http://")) {
-            err_at(e, r->in->def->name, h->line, "a key is not fetched over plain http");
-            return err_hint(e, "use https://, a local file, or the key's fingerprint");
-        }
-        strv_split(&s->keys, value, " \t,");
+        if (add_keys(r, h, value, e) < 0)
+            return -1;
     }
     const struct deffile_header *h = header(r, "fingerprints");
     strv_split(&s->pins, h ? h->value : "", " \t,");
     for (size_t i = 0; i < s->pins.n; i++) {
-        size_t len = strlen(s->pins.v[i]);
-        if ((len != 40 && len != 64) || strspn(s->pins.v[i], "0123456789abcdefABCDEF") != len) {
+        if (!key_is_fingerprint(s->pins.v[i])) {
             err_at(e, r->in->def->name, h->line, "'%s' is no fingerprint", s->pins.v[i]);
             return err_hint(e, "40 hexadecimal digits without blanks; several with commas between");
         }

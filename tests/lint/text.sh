@@ -5,7 +5,7 @@
 # shellcheck source=tests/lint/_lib.sh
 . "$(dirname "$0")/_lib.sh"
 
-public='(([a-z0-9-]+\.)*example(\.(org|com|net))?|[A-Za-z0-9_-]+|127\.0\.0\.1|\[::1\]|([a-z0-9-]+\.)*(debian\.org|ubuntu\.com|kernel\.org|opensuse\.org|centos\.org|rockylinux\.org|almalinux\.org|fedoraproject\.org|redhat\.com|busybox\.net|github\.com|readthedocs\.io|apptainer\.org|opencontainers\.org|label-schema\.org|reproducible-builds\.org|gnu\.org|no-color\.org|spdx\.org|man7\.org|yaml\.org|docker\.io|linux-usb\.org|die\.net|baselabs\.org|metalinker\.org|w3\.org|duke\.edu))'
+public='(([a-z0-9-]+\.)*example(\.(org|com|net))?|[A-Za-z0-9_-]+|127\.0\.0\.1|\[::1\]|([a-z0-9-]+\.)*(debian\.org|ubuntu\.com|kernel\.org|opensuse\.org|centos\.org|rockylinux\.org|almalinux\.org|fedoraproject\.org|redhat\.com|oracle\.com|busybox\.net|github\.com|readthedocs\.io|apptainer\.org|opencontainers\.org|label-schema\.org|reproducible-builds\.org|gnu\.org|no-color\.org|spdx\.org|man7\.org|yaml\.org|docker\.io|linux-usb\.org|die\.net|baselabs\.org|metalinker\.org|w3\.org|duke\.edu))'
 
 tree() {
     find . -path ./out -prune -o -path ./.git -prune -o -type f ! -name '*.bin' -print | sort
