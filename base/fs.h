@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/place.h"
 #include "base/str.h"
 #include "base/strv.h"
 
@@ -76,28 +77,32 @@ MUST_CHECK ssize_t fs_pread_full(int fd, void *data, size_t len, uint64_t offset
 MUST_CHECK int fs_read_fd(int fd, size_t max, struct str *out, struct err *e);
 MUST_CHECK int fs_read_file(const char *path, size_t max, struct str *out, struct err *e);
 
-/* A new file prepared beside its final name and published by rename, so that a reader sees the old
- * file or the new one. Until publish it has no name (O_TMPFILE), so a kill leaves nothing; on file
- * systems without O_TMPFILE it has a hidden name of its own, which the next draft of the same file
- * sweeps away. */
+/* A new file prepared beside its place and published by rename, so that a reader sees the old file
+ * or the new one. Until publish it has no name (O_TMPFILE), so a kill leaves nothing; on file
+ * systems without O_TMPFILE it has a hidden name, which the next draft for the same place sweeps
+ * away. */
 struct fs_draft {
-    int fd;     /* read-write, mode 0600 until published */
-    int dir_fd; /* directory of the target */
-    char *path; /* as given, for messages */
-    char *name; /* last component of the target */
-    char *temp; /* hidden name; NULL while the file has none */
+    struct place *at; /* lent; outlives the draft */
+    int fd;           /* read-write, mode 0600 until published */
+    char *temp;       /* hidden name; NULL while the file has none */
 };
 #define FS_DRAFT_INIT                                                                              \
     {                                                                                              \
-        .fd = -1, .dir_fd = -1                                                                     \
+        .fd = -1                                                                                   \
     }
 
-/* ERR_FAILED when the directory cannot be written. PATH that is a symlink is resolved first: the
- * file it names is what gets replaced. */
-MUST_CHECK int fs_draft_open(const char *path, struct fs_draft *out, struct err *e);
+/* ERR_FAILED when P's directory cannot be written. */
+MUST_CHECK int fs_draft_open(struct place *p, struct fs_draft *out, struct err *e);
 
-/* chmod to MODE, fsync, give it its name, fsync the directory. REPLACE false: an existing file is
- * ERR_FAILED with e->sys EEXIST and left as it was. */
+/* chmod to MODE, fsync, give it the name, fsync the directory; the place then holds the new file.
+ *
+ * replace  what was found there gives way; false: it is ERR_FAILED with e->sys EEXIST
+ *
+ * The name is neither followed nor is what it leads to trusted to be what was found: when another
+ * file, a link or a directory is there by now, or nothing any more, or something where nothing was,
+ * it is ERR_FAILED, and what is there stays. On file systems that cannot exchange two names (NFS,
+ * Lustre) that is looked at right before the rename, so that a writer in the very moment between
+ * loses his file; on others in no moment. */
 MUST_CHECK int fs_draft_publish(struct fs_draft *d, mode_t mode, bool replace, struct err *e);
 
 /* Drop what was not published and release everything. */

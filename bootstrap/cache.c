@@ -186,14 +186,13 @@ static int write_note(const char *dir, const char *hash, struct json_object *fac
     json_put(note, "facts", json_object_get(facts));
     auto_free char *text = json_text(note, 1);
     auto_free char *path = mem_printf("%s/%s.json", dir, hash);
-    struct fs_draft draft = FS_DRAFT_INIT;
-    int rc = fs_draft_open(path, &draft, e);
-    if (rc == 0 && fs_write_full(draft.fd, text, strlen(text)) < 0)
-        rc = err_sys(e, "cannot write '%s'", path);
-    if (rc == 0)
-        rc = fs_draft_publish(&draft, 0600, true, e);
-    fs_draft_close(&draft);
-    return rc;
+    auto_place struct place place = PLACE_INIT;
+    auto_draft struct fs_draft draft = FS_DRAFT_INIT;
+    if (place_open(path, &place, e) < 0 || fs_draft_open(&place, &draft, e) < 0)
+        return -1;
+    if (fs_write_full(draft.fd, text, strlen(text)) < 0)
+        return err_sys(e, "cannot write '%s'", path);
+    return fs_draft_publish(&draft, 0600, true, e);
 }
 
 static int keep(const char *dir, const char *hash, int rootfs_fd, struct json_object *facts,

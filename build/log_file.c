@@ -60,11 +60,12 @@ static char *log_path(const char *image_path)
 
 static int keep(int log_fd, const char *path, struct err *e)
 {
+    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
     char buf[65536];
     uint64_t at = 0;
     ssize_t n;
-    if (fs_draft_open(path, &draft, e) < 0)
+    if (place_open(path, &place, e) < 0 || fs_draft_open(&place, &draft, e) < 0)
         return -1;
     while ((n = fs_pread_full(log_fd, buf, sizeof buf, at)) > 0) {
         if (fs_pwrite_full(draft.fd, buf, (size_t)n, at) < 0)

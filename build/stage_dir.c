@@ -85,10 +85,9 @@ void stage_dir_remove(struct stage_dir *s, const char *image_path)
     auto_err struct err why = { 0 };
     if (parent_fd >= 0 && fs_remove_tree(parent_fd, s->name, &why) < 0)
         log_warn("the stage '%s/%s' stays: %s", s->parent, s->name, why.msg);
-    /* Opening a draft sweeps the hidden names that a killed one may have left. */
-    auto_draft struct fs_draft draft = FS_DRAFT_INIT;
-    if (fs_draft_open(image_path, &draft, NULL) < 0)
-        log_debug("no draft of '%s' could be opened", image_path);
+    auto_place struct place image = PLACE_INIT;
+    if (place_open(image_path, &image, NULL) == 0)
+        place_sweep(&image, "new"); /* the hidden name that a killed draft may have left */
 }
 
 void stage_dir_free(struct stage_dir *s)

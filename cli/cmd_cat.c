@@ -8,17 +8,17 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/inside.h"
-#include "cli/place.h"
+#include "cli/operand.h"
 
 enum { CHUNK = 1 << 18 };
 
-static int bad_path(const struct place *p, const char *why, struct err *e)
+static int bad_path(const struct operand *p, const char *why, struct err *e)
 {
     auto_free char *shown = str_printable(p->path);
     return err_set(e, ERR_FAILED, "image '%s': cannot read '%s': %s", p->image, shown, why);
 }
 
-static int copy_inode(const struct inside *in, const struct place *p, uint32_t ino, struct err *e)
+static int copy_inode(const struct inside *in, const struct operand *p, uint32_t ino, struct err *e)
 {
     auto_free char *chunk = mem_alloc(CHUNK);
     for (uint64_t at = 0;;) {
@@ -36,7 +36,7 @@ static int copy_inode(const struct inside *in, const struct place *p, uint32_t i
     }
 }
 
-static int cat_image(const struct inside *in, const struct place *p, struct err *e)
+static int cat_image(const struct inside *in, const struct operand *p, struct err *e)
 {
     uint32_t ino;
     struct image_stat st;
@@ -51,7 +51,7 @@ static int cat_image(const struct inside *in, const struct place *p, struct err 
 }
 
 /* A sandbox: its links lead inside it only, so `cat` would not do. */
-static int cat_dir(const struct inside *in, const struct place *p, struct err *e)
+static int cat_dir(const struct inside *in, const struct operand *p, struct err *e)
 {
     struct stat st;
     auto_close int fd = fs_open_at(in->fd, p->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, NULL);
@@ -76,9 +76,9 @@ static int cat_dir(const struct inside *in, const struct place *p, struct err *e
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     (void)cli;
-    auto_place struct place p = { 0 };
+    auto_operand struct operand p = { 0 };
     auto_inside struct inside in = { 0 };
-    if (place_parse_words(args->rest[0], args->rest[1], &p, e) < 0)
+    if (operand_parse_words(args->rest[0], args->rest[1], &p, e) < 0)
         return -1;
     if (!p.path) {
         err_set(e, ERR_USAGE, "no file in the image '%s' is named", p.image);

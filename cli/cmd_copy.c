@@ -3,7 +3,7 @@
 #include "base/str.h"
 #include "base/strv.h"
 #include "cli/cli.h"
-#include "cli/place.h"
+#include "cli/operand.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -28,12 +28,12 @@ static int hint_force(struct err *e)
     return -1;
 }
 
-static int copy_in(const struct args *args, const struct place *to, struct err *e)
+static int copy_in(const struct args *args, const struct operand *to, struct err *e)
 {
     auto_strv struct strv sources = { 0 };
     for (size_t i = 0; i + 1 < args->n_rest; i++) {
-        auto_place struct place from = { 0 };
-        place_parse(args->rest[i], &from);
+        auto_operand struct operand from = { 0 };
+        operand_parse(args->rest[i], &from);
         if (from.path)
             return bad_words("both sides are in an image", e);
         strv_add(&sources, args->rest[i]);
@@ -53,8 +53,8 @@ static int copy_out(const struct args *args, struct err *e)
     auto_strv struct strv sources = { 0 };
     auto_free char *image = NULL;
     for (size_t i = 0; i + 1 < args->n_rest; i++) {
-        auto_place struct place from = { 0 };
-        place_parse(args->rest[i], &from);
+        auto_operand struct operand from = { 0 };
+        operand_parse(args->rest[i], &from);
         if (!from.path)
             return bad_words("neither side is in an image", e);
         if (image && !str_eq(image, from.image))
@@ -75,8 +75,8 @@ static int copy_out(const struct args *args, struct err *e)
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     (void)cli;
-    auto_place struct place to = { 0 };
-    place_parse(args->rest[args->n_rest - 1], &to);
+    auto_operand struct operand to = { 0 };
+    operand_parse(args->rest[args->n_rest - 1], &to);
     return to.path ? copy_in(args, &to, e) : copy_out(args, e);
 }
 

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
-#include "cli/place.h"
+#include "cli/operand.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -55,7 +55,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         err_wrap(e, "--size");
         return err_code_set(e, ERR_USAGE);
     }
-    if (place_check_new(spec.path, spec.replace, e) < 0 || image_create(&spec, e) < 0)
+    if (operand_check_new(spec.path, spec.replace, e) < 0 || image_create(&spec, e) < 0)
         return -1;
     return report(cli, spec.path, args_has(args, "json"), e);
 }

@@ -17,9 +17,10 @@ static const struct opt opts[] = {
 static int export_file(int fd, const struct image_info *info, const struct args *args,
                        struct err *e)
 {
+    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
-    if (fs_draft_open(args_value(args, "output"), &draft, e) < 0 ||
-        image_export(fd, info, draft.fd, e) < 0)
+    if (place_open(args_value(args, "output"), &place, e) < 0 ||
+        fs_draft_open(&place, &draft, e) < 0 || image_export(fd, info, draft.fd, e) < 0)
         return -1;
     if (fs_draft_publish(&draft, 0644, args_has(args, "force"), e) == 0)
         return 0;

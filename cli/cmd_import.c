@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
-#include "cli/place.h"
+#include "cli/operand.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -113,7 +113,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     };
     if (take_size(args, "size", &spec.size_bytes, e) < 0 ||
         take_size(args, "max-size", &max_bytes, e) < 0 || take_epoch(cli, &spec, e) < 0 ||
-        place_check_new(spec.path, spec.replace, e) < 0)
+        operand_check_new(spec.path, spec.replace, e) < 0)
         return -1;
     auto_close int lock_fd = -1;
     auto_close int in_fd = open_input(args, e);

@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/inside.h"
-#include "cli/place.h"
+#include "cli/operand.h"
 
 static const struct opt opts[] = {
     { .name = "long", .letter = 'l', .help = "show type, mode, links, owner, size and time" },
@@ -231,10 +231,10 @@ static int list(struct listing *l, const char *path, const char *walked, bool it
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     (void)cli;
-    auto_place struct place p = { 0 };
+    auto_operand struct operand p = { 0 };
     auto_inside struct inside in = { 0 };
     auto_json struct json_object *json = NULL;
-    if (place_parse_words(args->rest[0], args->rest[1], &p, e) < 0 ||
+    if (operand_parse_words(args->rest[0], args->rest[1], &p, e) < 0 ||
         inside_open(p.image, &in, e) < 0)
         return -1;
     if (!in.reader) {

@@ -167,20 +167,22 @@ static int publish_repaired(struct fs_draft *draft, const struct edit *ed, struc
 {
     if ((ed->st.st_uid != geteuid() || ed->st.st_gid != getegid()) &&
         fchown(draft->fd, ed->st.st_uid, ed->st.st_gid) < 0)
-        return err_sys(e, "cannot give '%s' back to its owner", draft->path);
+        return err_sys(e, "cannot give '%s' back to its owner", draft->at->path);
     return fs_draft_publish(draft, ed->st.st_mode & 07777, true, e);
 }
 
 int image_repair(const char *path, bool *changed, struct err *e)
 {
     auto_edit struct edit ed = EDIT_INIT;
+    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
     auto_free char *program = proc_find("e2fsck");
     if (!program) {
         err_set(e, ERR_HOST, "cannot repair '%s': there is no e2fsck on this host", path);
         return err_hint(e, "install the package 'e2fsprogs'");
     }
-    if (edit_open(path, IMAGE_LOCK_WRITE, &ed, e) < 0 || fs_draft_open(path, &draft, e) < 0)
+    if (edit_open(path, IMAGE_LOCK_WRITE, &ed, e) < 0 || place_open(path, &place, e) < 0 ||
+        fs_draft_open(&place, &draft, e) < 0)
         return -1;
     if (ed.info.fs_offset != 0)
         return err_set(e, ERR_INPUT, "cannot repair '%s': its file system starts inside the file",

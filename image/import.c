@@ -21,8 +21,9 @@ static int import_archive(int in_fd, uint64_t max_bytes, const struct image_pack
 {
     /* Scratch space on the disk of the target, without a name: nothing to clean up after a kill. */
     auto_free char *scratch = mem_printf("%s.import", spec->path);
+    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft spill = FS_DRAFT_INIT;
-    if (fs_draft_open(scratch, &spill, e) < 0)
+    if (place_open(scratch, &place, e) < 0 || fs_draft_open(&place, &spill, e) < 0)
         return -1;
     struct tar_input in = {
         .fd = in_fd,

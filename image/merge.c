@@ -17,12 +17,13 @@ struct image_merge {
 /* What would only fail when the work is done is tried before it begins. */
 static int check_replaceable(const char *path, const struct stat *st, struct err *e)
 {
+    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
     if (geteuid() != 0 && st->st_uid != geteuid()) {
         err_set(e, ERR_FAILED, "cannot change image '%s': it belongs to another user", path);
         return err_hint(e, "work on a copy of it: 'cp --sparse=always'");
     }
-    return fs_draft_open(path, &draft, e);
+    return place_open(path, &place, e) < 0 ? -1 : fs_draft_open(&place, &draft, e);
 }
 
 int image_merge_begin(const char *path, int image_fd, struct image_merge **out, struct err *e)

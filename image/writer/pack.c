@@ -233,11 +233,12 @@ static int publish(const struct job *j, struct fs_draft *draft, struct image_pac
 static int pack(const struct image_pack_spec *spec, const struct pack_from *from,
                 struct image_pack_report *report, struct err *e)
 {
+    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
     cleanup_with(job_fini) struct job j = { .spec = spec, .from = from };
     auto_ext_fs ext2_filsys fs = NULL;
-    if (fs_draft_open(spec->path, &draft, e) < 0 || prepare(&j, draft.fd, e) < 0 ||
-        make_to_fit(&j, &fs, e) < 0 || tell_growth(&j, e) < 0)
+    if (place_open(spec->path, &place, e) < 0 || fs_draft_open(&place, &draft, e) < 0 ||
+        prepare(&j, draft.fd, e) < 0 || make_to_fit(&j, &fs, e) < 0 || tell_growth(&j, e) < 0)
         return -1;
     if (fill(&j, fs, e) < 0 || ext_fs_finish(&fs, spec->path, e) < 0)
         return -1;

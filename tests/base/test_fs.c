@@ -217,80 +217,6 @@ static void removing_a_tree_stops_at_a_mount_point(void **state)
     assert_int_equal(fs_remove_tree(f->root_fd, "m", &e), 0);
 }
 
-static void a_draft_has_no_name_until_it_is_published(void **state)
-{
-    struct fixture *f = *state;
-    auto_err struct err e = { 0 };
-    auto_free char *path = path_join(f->top, "image");
-    {
-        auto_draft struct fs_draft d = FS_DRAFT_INIT;
-        assert_int_equal(fs_draft_open(path, &d, &e), 0);
-        assert_int_equal(access(path, F_OK), -1);
-        assert_int_equal(fs_pwrite_full(d.fd, "one", 3, 0), 0);
-        assert_int_equal(fs_draft_publish(&d, 0755, false, &e), 0);
-    }
-    struct stat st;
-    assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(st.st_mode & 07777, 0755);
-    auto_draft struct fs_draft again = FS_DRAFT_INIT;
-    assert_int_equal(fs_draft_open(path, &again, &e), 0);
-    assert_int_equal(fs_pwrite_full(again.fd, "two", 3, 0), 0);
-    assert_int_equal(fs_draft_publish(&again, 0644, false, &e), -1);
-    assert_int_equal(e.sys, EEXIST);
-    auto_str struct str text = { 0 };
-    assert_int_equal(fs_read_file(path, 10, &text, &e), 0);
-    assert_string_equal(text.data, "one");
-    assert_int_equal(fs_draft_publish(&again, 0644, true, &e), 0);
-    str_reset(&text);
-    assert_int_equal(fs_read_file(path, 10, &text, &e), 0);
-    assert_string_equal(text.data, "two");
-}
-
-static void a_draft_through_a_symlink_replaces_the_file_it_names(void **state)
-{
-    struct fixture *f = *state;
-    auto_err struct err e = { 0 };
-    assert_int_equal(mkdirat(f->top_fd, "real", 0755), 0);
-    write_text(f->top_fd, "real/file", "old");
-    assert_int_equal(symlinkat("real/file", f->top_fd, "link"), 0);
-    auto_free char *path = path_join(f->top, "link");
-    auto_draft struct fs_draft d = FS_DRAFT_INIT;
-    assert_int_equal(fs_draft_open(path, &d, &e), 0);
-    assert_int_equal(fs_pwrite_full(d.fd, "new", 3, 0), 0);
-    assert_int_equal(fs_draft_publish(&d, 0644, true, &e), 0);
-    struct stat st;
-    assert_int_equal(fstatat(f->top_fd, "link", &st, AT_SYMLINK_NOFOLLOW), 0);
-    assert_true(S_ISLNK(st.st_mode));
-    auto_str struct str text = { 0 };
-    assert_int_equal(fs_read_file(path, 10, &text, &e), 0);
-    assert_string_equal(text.data, "new");
-}
-
-static unsigned count_hidden(const struct fixture *f)
-{
-    unsigned n = 0;
-    auto_dir DIR *d = opendir(f->top);
-    struct dirent *de;
-    while ((de = readdir(d)))
-        n += str_starts(de->d_name, ".image");
-    return n;
-}
-
-static void a_hidden_draft_of_a_dead_writer_is_swept_and_a_living_ones_kept(void **state)
-{
-    struct fixture *f = *state;
-    auto_err struct err e = { 0 };
-    auto_free char *path = path_join(f->top, "image");
-    write_text(f->top_fd, ".image.hpcc-new-1", "dead");
-    write_text(f->top_fd, ".image.hpcc-new-2", "alive");
-    auto_close int fd = openat(f->top_fd, ".image.hpcc-new-2", O_RDWR | O_CLOEXEC);
-    struct flock lk = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lk), 0);
-    auto_draft struct fs_draft d = FS_DRAFT_INIT;
-    assert_int_equal(fs_draft_open(path, &d, &e), 0);
-    assert_int_equal(count_hidden(f), 1);
-}
-
 static void a_plain_path_has_no_link_in_it(void **state)
 {
     struct fixture *f = *state;
@@ -383,11 +309,6 @@ int main(void)
             reading_refuses_what_is_no_regular_file_and_what_is_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(removing_a_tree_keeps_what_links_point_to, setup, teardown),
         cmocka_unit_test_setup_teardown(removing_a_tree_stops_at_a_mount_point, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_draft_has_no_name_until_it_is_published, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_draft_through_a_symlink_replaces_the_file_it_names, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(
-            a_hidden_draft_of_a_dead_writer_is_swept_and_a_living_ones_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(a_plain_path_has_no_link_in_it, setup, teardown),
         cmocka_unit_test_setup_teardown(every_name_of_a_directory_comes_once, setup, teardown),
         cmocka_unit_test_setup_teardown(the_names_of_a_directory_come_in_order, setup, teardown),

@@ -13,7 +13,7 @@
 #include "bootstrap/cache.h"
 
 /* A cache, a root to keep and an empty one to restore into, in one directory. */
-struct place {
+struct spot {
     char dir[64];
     char *cache;
     int dir_fd, root_fd, again_fd;
@@ -21,7 +21,7 @@ struct place {
 
 static int open_place(void **state)
 {
-    struct place *p = mem_zero(1, sizeof *p);
+    struct spot *p = mem_zero(1, sizeof *p);
     snprintf(p->dir, sizeof p->dir, "/tmp/hpcc-test.XXXXXX");
     assert_non_null(mkdtemp(p->dir));
     p->cache = path_join(p->dir, "cache");
@@ -41,7 +41,7 @@ static int open_place(void **state)
 
 static int close_place(void **state)
 {
-    struct place *p = *state;
+    struct spot *p = *state;
     auto_close int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     auto_free char *base = path_base(p->dir);
     close(p->dir_fd);
@@ -53,7 +53,7 @@ static int close_place(void **state)
     return rc;
 }
 
-static void keep(const struct place *p, const char *key)
+static void keep(const struct spot *p, const char *key)
 {
     auto_json struct json_object *facts = json_object_new_object();
     json_put_str(facts, "agent", "test");
@@ -62,7 +62,7 @@ static void keep(const struct place *p, const char *key)
 }
 
 /* Whether a root kept under KEY comes back. */
-static bool comes_back(const struct place *p, const char *key)
+static bool comes_back(const struct spot *p, const char *key)
 {
     auto_json struct json_object *facts = NULL;
     assert_int_equal(cache_restore(p->cache, key, p->again_fd, &facts, NULL), 0);
@@ -71,7 +71,7 @@ static bool comes_back(const struct place *p, const char *key)
     return facts != NULL;
 }
 
-static size_t count(const struct place *p, const char *suffix)
+static size_t count(const struct spot *p, const char *suffix)
 {
     auto_free char *base = path_join(p->cache, "base");
     auto_dir DIR *d = opendir(base);
@@ -82,7 +82,7 @@ static size_t count(const struct place *p, const char *suffix)
 }
 
 /* Open the one kept image for writing. */
-static int open_kept(const struct place *p)
+static int open_kept(const struct spot *p)
 {
     auto_free char *base = path_join(p->cache, "base");
     auto_dir DIR *d = opendir(base);
@@ -95,7 +95,7 @@ static int open_kept(const struct place *p)
 
 static void root_comes_back_as_it_was(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     assert_false(comes_back(p, "a"));
     keep(p, "a");
     assert_false(comes_back(p, "b"));
@@ -110,7 +110,7 @@ static void root_comes_back_as_it_was(void **state)
 
 static void damaged_root_is_dropped(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     keep(p, "a");
     auto_close int fd = open_kept(p);
     char byte;
@@ -124,7 +124,7 @@ static void damaged_root_is_dropped(void **state)
 
 static void cache_that_others_may_write_is_not_used(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     keep(p, "a");
     auto_free char *base = path_join(p->cache, "base");
     assert_int_equal(chmod(base, 0777), 0);
@@ -138,7 +138,7 @@ static void cache_that_others_may_write_is_not_used(void **state)
 
 static void symlink_in_place_of_the_cache_is_not_followed(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_free char *base = path_join(p->cache, "base");
     assert_int_equal(symlink("/tmp", base), 0);
     assert_null(cache_subdir(p->cache, "base"));
@@ -148,7 +148,7 @@ static void symlink_in_place_of_the_cache_is_not_followed(void **state)
 
 static void only_the_latest_roots_are_kept(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     for (int i = 0; i < 10; i++) {
         auto_free char *key = mem_printf("key %d", i);
         keep(p, key);
@@ -161,7 +161,7 @@ static void only_the_latest_roots_are_kept(void **state)
 
 static void cache_is_listed_and_cleaned(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     keep(p, "a");
     auto_free char *stranger = path_join(p->cache, "not-ours");
     assert_int_equal(mkdir(stranger, 0700), 0);

@@ -9,14 +9,14 @@
 #include "base/path.h"
 #include "cli/config.h"
 
-struct place {
+struct world {
     char dir[64];
     char *file;
 };
 
 static int setup(void **state)
 {
-    struct place *p = mem_zero(1, sizeof *p);
+    struct world *p = mem_zero(1, sizeof *p);
     snprintf(p->dir, sizeof p->dir, "/tmp/hpcc-test-config-XXXXXX");
     assert_non_null(mkdtemp(p->dir));
     p->file = path_join(p->dir, "hpcc.yaml");
@@ -26,14 +26,14 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct place *p = *state;
+    struct world *p = *state;
     assert_int_equal(fs_remove_tree(AT_FDCWD, p->dir, NULL), 0);
     free(p->file);
     free(p);
     return 0;
 }
 
-static void put(const struct place *p, const char *text, mode_t mode)
+static void put(const struct world *p, const char *text, mode_t mode)
 {
     auto_close int fd = open(p->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -43,7 +43,7 @@ static void put(const struct place *p, const char *text, mode_t mode)
 
 static void every_key_is_read(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     auto_err struct err e = { 0 };
     auto_config struct config c = { 0 };
     put(p,
@@ -71,7 +71,7 @@ static void every_key_is_read(void **state)
 
 static void a_second_file_adds_to_lists_and_replaces_values(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     auto_err struct err e = { 0 };
     auto_config struct config c = { 0 };
     put(p, "bind: /a\ntmp-dir: /x\n", 0600);
@@ -84,7 +84,7 @@ static void a_second_file_adds_to_lists_and_replaces_values(void **state)
 
 static void mistakes_name_line_and_cure(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     static const struct {
         const char *text, *message, *hint;
     } cases[] = {
@@ -112,7 +112,7 @@ static void mistakes_name_line_and_cure(void **state)
 
 static void files_that_others_can_write_are_refused(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     auto_err struct err e = { 0 };
     auto_config struct config c = { 0 };
     put(p, "bind: /a\n", 0664);
@@ -123,7 +123,7 @@ static void files_that_others_can_write_are_refused(void **state)
 
 static void the_sites_file_must_be_roots_and_no_link(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     if (geteuid() != 0)
         skip();
     auto_config struct config c = { 0 };
@@ -147,7 +147,7 @@ static void the_sites_file_must_be_roots_and_no_link(void **state)
 
 static void a_site_may_bind_alone(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     auto_err struct err e = { 0 };
     auto_config struct config c = { .user_bind = CONFIG_NO };
     put(p, "bind: /a\ndefaults: {pid: yes}\n", 0600);
@@ -158,7 +158,7 @@ static void a_site_may_bind_alone(void **state)
 
 static void no_file_and_no_home_are_fine(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     auto_config struct config c = { 0 };
     auto_err struct err e = { 0 };
     assert_int_equal(config_read(p->file, CONFIG_USER, &c, &e), 0);

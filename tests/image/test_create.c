@@ -14,14 +14,14 @@
 #include "image/image.h"
 #include "image/layout.h"
 
-struct place {
+struct spot {
     char dir[32];
     char *img;
 };
 
 static int set_up(void **state)
 {
-    struct place *p = mem_zero(1, sizeof *p);
+    struct spot *p = mem_zero(1, sizeof *p);
     snprintf(p->dir, sizeof p->dir, "/tmp/hpcc-create.XXXXXX");
     if (!mkdtemp(p->dir))
         return -1;
@@ -32,14 +32,14 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    struct place *p = *state;
+    struct spot *p = *state;
     int rc = fs_remove_tree(AT_FDCWD, p->dir, NULL);
     free(p->img);
     free(p);
     return rc;
 }
 
-static int create(const struct place *p, uint64_t size_bytes, struct err *e)
+static int create(const struct spot *p, uint64_t size_bytes, struct err *e)
 {
     struct image_create_spec spec = { .path = p->img, .size_bytes = size_bytes };
     return image_create(&spec, e);
@@ -68,7 +68,7 @@ static uint32_t le32_at(const char *img, off_t at)
 
 static void sizes_from_the_least_to_32_gib_are_clean(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     static const uint64_t sizes[] = {
         IMAGE_MIN_BYTES,       (8ull << 20) - 4096, 8ull << 20,  100ull << 20,
         (128ull << 20) + 4096, (1ull << 30) + 1,    32ull << 30,
@@ -89,7 +89,7 @@ static void sizes_from_the_least_to_32_gib_are_clean(void **state)
 
 static void features_are_exactly_those_of_the_design(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     assert_int_equal(create(p, 64 << 20, &e), 0);
     assert_int_equal(le32_at(p->img, 1024 + 0x5c), 0x4 | 0x8 | 0x10 | 0x20);
@@ -101,7 +101,7 @@ static void features_are_exactly_those_of_the_design(void **state)
 
 static void the_boot_block_makes_it_executable(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     assert_int_equal(create(p, 16 << 20, NULL), 0);
     auto_close int fd = open(p->img, O_RDONLY | O_CLOEXEC);
     char head[1024];
@@ -113,7 +113,7 @@ static void the_boot_block_makes_it_executable(void **state)
 
 static void a_size_out_of_range_is_refused_and_leaves_nothing(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     static const uint64_t sizes[] = { 1, IMAGE_MIN_BYTES - 4096, IMAGE_MAX_BYTES + 1 };
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         auto_err struct err e = { 0 };
@@ -126,7 +126,7 @@ static void a_size_out_of_range_is_refused_and_leaves_nothing(void **state)
 
 static void an_existing_file_is_kept_unless_replacing(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     auto_close int fd = open(p->img, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(write(fd, "mine", 4), 4);
@@ -151,7 +151,7 @@ static char *read_all(const char *path, size_t *len)
 
 static void asked_to_be_deterministic_two_are_equal(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     size_t len[2];
     char *data[2];
     for (int i = 0; i < 2; i++) {

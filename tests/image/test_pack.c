@@ -9,13 +9,13 @@
 
 enum { EPOCH = 1700000000 };
 
-struct place {
+struct spot {
     char *dir, *tree, *img;
 };
 
 static int set_up(void **state)
 {
-    struct place *p = mem_zero(1, sizeof *p);
+    struct spot *p = mem_zero(1, sizeof *p);
     p->dir = case_dir_new();
     p->tree = path_join(p->dir, "tree");
     p->img = path_join(p->dir, "x.img");
@@ -26,7 +26,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    struct place *p = *state;
+    struct spot *p = *state;
     case_dir_free(p->dir);
     free(p->tree);
     free(p->img);
@@ -94,7 +94,7 @@ static char *full_tree(const char *dir)
 
 static void one_of_everything_comes_back(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     assert_int_equal(rmdir(p->tree), 0);
     auto_free char *tree = full_tree(p->dir), *back = path_join(p->dir, "back");
     pack(tree, p->img);
@@ -105,7 +105,7 @@ static void one_of_everything_comes_back(void **state)
 
 static void a_copy_of_the_tree_gives_the_same_bytes(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     assert_int_equal(rmdir(p->tree), 0);
     auto_free char *tree = full_tree(p->dir), *other = path_join(p->dir, "y.img");
     auto_free char *deep = path_join(p->dir, "another/place");
@@ -121,7 +121,7 @@ static void a_copy_of_the_tree_gives_the_same_bytes(void **state)
 
 static void the_order_of_making_does_not_matter(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_free char *other_tree = path_join(p->dir, "other"), *other = path_join(p->dir, "y.img");
     assert_int_equal(mkdir(other_tree, 0755), 0);
     for (int i = 0; i < 300; i++) {
@@ -136,7 +136,7 @@ static void the_order_of_making_does_not_matter(void **state)
 
 static void the_user_who_packs_does_not_matter(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     if (geteuid() != 0)
         skip();
     auto_free char *theirs = path_join(p->dir, "theirs"), *other = path_join(theirs, "y.img");
@@ -161,7 +161,7 @@ static void the_user_who_packs_does_not_matter(void **state)
 
 static void other_content_gives_another_uuid(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     uint8_t uuid[2][16];
     for (int i = 0; i < 2; i++) {
         case_file(p->tree, "f", i ? "b" : "a", 1);
@@ -174,7 +174,7 @@ static void other_content_gives_another_uuid(void **state)
 
 static void a_size_too_small_names_the_need(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     auto_free uint8_t *data = mem_alloc(30 << 20);
     case_pattern(data, 30 << 20, 0, 1);
@@ -203,7 +203,7 @@ static void a_size_too_small_names_the_need(void **state)
 
 static void a_directory_of_long_names_gets_two_levels_of_index(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_free char *many = path_join(p->tree, "many"), *back = path_join(p->dir, "back");
     assert_int_equal(mkdir(many, 0755), 0);
     auto_close int fd = open(many, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -228,7 +228,7 @@ static void a_directory_of_long_names_gets_two_levels_of_index(void **state)
 
 static void a_file_beyond_two_gigabytes_keeps_its_holes(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_free char *path = path_join(p->tree, "large"), *back = path_join(p->dir, "back");
     auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     assert_int_equal(fs_pwrite_full(fd, "end", 3, 5ull << 30), 0);
@@ -244,7 +244,7 @@ static void a_file_beyond_two_gigabytes_keeps_its_holes(void **state)
 
 static void a_file_beyond_the_format_is_refused(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     auto_free char *path = path_join(p->tree, "giant");
     auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -257,7 +257,7 @@ static void a_file_beyond_the_format_is_refused(void **state)
 
 static void attributes_beyond_a_block_are_refused(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     static const uint8_t value[3000] = { 1 };
     auto_source struct source *src = source_new(NULL, NULL);
@@ -274,7 +274,7 @@ static void attributes_beyond_a_block_are_refused(void **state)
 
 static void a_deep_tree_needs_no_more_descriptors(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_free char *back = path_join(p->dir, "back");
     enum { DEPTH = 700 };
     int fd = open(p->tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -296,7 +296,7 @@ static void a_deep_tree_needs_no_more_descriptors(void **state)
 
 static void lost_and_found_is_kept_when_the_tree_has_one(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_free char *lf = path_join(p->tree, "lost+found"), *back = path_join(p->dir, "back");
     auto_free char *found = path_join(back, "lost+found/found");
     assert_int_equal(mkdir(lf, 0711), 0);
@@ -315,7 +315,7 @@ static void lost_and_found_is_kept_when_the_tree_has_one(void **state)
 
 static void a_mount_point_is_an_empty_directory(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     if (geteuid() != 0)
         skip();
     auto_free char *at = path_join(p->tree, "mnt"), *back = path_join(p->dir, "back");
@@ -343,7 +343,7 @@ static void a_mount_point_is_an_empty_directory(void **state)
 
 static void a_tree_that_cannot_be_read_leaves_the_old_image(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     case_file(p->dir, "x.img", "old", 3);
     struct image_pack_spec spec = spec_for(p->img);
@@ -357,7 +357,7 @@ static void a_tree_that_cannot_be_read_leaves_the_old_image(void **state)
 
 static void the_estimate_holds_the_tree(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     for (int i = 0; i < 500; i++) {
         auto_free char *name = mem_printf("f%d", i);
         case_file(p->tree, name, name, strlen(name));

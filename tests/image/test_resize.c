@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/image/tree_compare.h"
 
-struct place {
+struct spot {
     char *dir, *tree, *img;
 };
 
@@ -22,7 +22,7 @@ static void pack(const char *tree, const char *img, uint64_t size_bytes)
 
 static int set_up(void **state)
 {
-    struct place *p = mem_zero(1, sizeof *p);
+    struct spot *p = mem_zero(1, sizeof *p);
     p->dir = case_dir_new();
     p->tree = case_tree_new(p->dir);
     p->img = path_join(p->dir, "x.img");
@@ -33,7 +33,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    struct place *p = *state;
+    struct spot *p = *state;
     case_dir_free(p->dir);
     free(p->tree);
     free(p->img);
@@ -42,7 +42,7 @@ static int tear_down(void **state)
 }
 
 /* SUB: the directory to look at; "." for all. */
-static void assert_holds_in(const struct place *p, const char *sub)
+static void assert_holds_in(const struct spot *p, const char *sub)
 {
     auto_err struct err e = { 0 };
     auto_free char *back = path_join(p->dir, "back");
@@ -59,7 +59,7 @@ static void assert_holds_in(const struct place *p, const char *sub)
     assert_int_equal(fs_remove_tree(AT_FDCWD, back, &e), 0);
 }
 
-static void assert_holds(const struct place *p)
+static void assert_holds(const struct spot *p)
 {
     assert_holds_in(p, ".");
 }
@@ -78,7 +78,7 @@ static void write_at(const char *path, off_t at, const void *buf, size_t len)
 
 static void expanding_keeps_content_and_identity(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     static const char hashbang[] = "#!/opt/hpcc/bin/run-hpcc\n";
     uint8_t old[40], new[40];
@@ -101,7 +101,7 @@ static void expanding_keeps_content_and_identity(void **state)
 
 static void shrinking_to_the_least_and_back(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     assert_int_equal(image_shrink(p->img, 0, &e), 0);
     assert_holds(p);
@@ -117,7 +117,7 @@ static void shrinking_to_the_least_and_back(void **state)
 
 static void a_shrink_below_the_content_names_the_least(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     unsigned need = 0;
     assert_int_equal(image_shrink(p->img, 6 << 20, &e), -1);
@@ -130,7 +130,7 @@ static void a_shrink_below_the_content_names_the_least(void **state)
 
 static void sizes_on_the_wrong_side_are_refused(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     static const struct {
         int (*change)(const char *path, uint64_t size_bytes, struct err *e);
         uint64_t size;
@@ -148,7 +148,7 @@ static void sizes_on_the_wrong_side_are_refused(void **state)
 
 static void an_image_in_use_is_refused_with_its_holder(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_close int fd = open(p->img, O_RDONLY | O_CLOEXEC);
     assert_int_equal(image_lock(fd, p->img, IMAGE_LOCK_READ, NULL), 0);
     auto_free char *pid = mem_printf("%ld", (long)getpid());
@@ -169,7 +169,7 @@ static void an_image_in_use_is_refused_with_its_holder(void **state)
 
 static void compacting_frees_what_is_not_used(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     auto_free char *mke2fs = proc_find("mke2fs");
     auto_free uint8_t *junk = mem_alloc(8 << 20);
@@ -194,7 +194,7 @@ static void compacting_frees_what_is_not_used(void **state)
 
 static void damage_is_found_and_repaired(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     auto_free char *e2fsck = proc_find("e2fsck");
     if (!e2fsck)
@@ -219,7 +219,7 @@ static void damage_is_found_and_repaired(void **state)
 
 static void an_image_of_mke2fs_becomes_one_of_ours(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     auto_free char *mke2fs = proc_find("mke2fs");
     if (!mke2fs || geteuid() != 0)
@@ -240,7 +240,7 @@ static void an_image_of_mke2fs_becomes_one_of_ours(void **state)
 
 static void what_is_no_image_is_refused(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_free char *text = path_join(p->dir, "text");
     case_file(p->dir, "text", "hello\n", 6);
     uint64_t freed;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/place.h"
+#include "cli/operand.h"
 
 #include <sys/stat.h>
 
@@ -19,8 +19,8 @@ static void image_and_path_part_at_the_first_colon_slash(void **state)
         { ":/etc", ":/etc", NULL },         { "a:b.img:/x", "a:b.img", "/x" },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        auto_place struct place p = { 0 };
-        place_parse(cases[i].arg, &p);
+        auto_operand struct operand p = { 0 };
+        operand_parse(cases[i].arg, &p);
         assert_string_equal(p.image, cases[i].image);
         assert_true(str_eq(p.path, cases[i].path));
     }
@@ -30,12 +30,12 @@ static void path_may_be_a_word_of_its_own_but_not_twice(void **state)
 {
     (void)state;
     auto_err struct err e = { 0 };
-    auto_place struct place p = { 0 };
-    assert_int_equal(place_parse_words("a.img", "etc/x", &p, &e), 0);
+    auto_operand struct operand p = { 0 };
+    assert_int_equal(operand_parse_words("a.img", "etc/x", &p, &e), 0);
     assert_string_equal(p.image, "a.img");
     assert_string_equal(p.path, "/etc/x");
-    auto_place struct place q = { 0 };
-    assert_int_equal(place_parse_words("a.img:/etc", "/x", &q, &e), -1);
+    auto_operand struct operand q = { 0 };
+    assert_int_equal(operand_parse_words("a.img:/etc", "/x", &q, &e), -1);
     assert_int_equal(e.code, ERR_USAGE);
 }
 
@@ -47,8 +47,8 @@ static void a_file_that_is_called_so_is_an_image(void **state)
     auto_free char *odd = mem_printf("%s/x:", dir), *arg = mem_printf("%s/y", odd);
     assert_int_equal(mkdir(odd, 0700), 0);
     assert_int_equal(mkdir(arg, 0700), 0);
-    auto_place struct place p = { 0 };
-    place_parse(arg, &p);
+    auto_operand struct operand p = { 0 };
+    operand_parse(arg, &p);
     assert_string_equal(p.image, arg);
     assert_null(p.path);
     assert_int_equal(rmdir(arg), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/place.h"
+#include "cli/operand.h"
 
 #include <sys/stat.h>
 
@@ -7,39 +7,39 @@
 #include "base/path.h"
 #include "base/str.h"
 
-void place_parse(const char *arg, struct place *out)
+void operand_parse(const char *arg, struct operand *out)
 {
     struct stat st;
     const char *colon = strstr(arg, ":/");
     if (!colon || colon == arg || lstat(arg, &st) == 0) {
-        *out = (struct place){ .image = mem_strdup(arg) };
+        *out = (struct operand){ .image = mem_strdup(arg) };
         return;
     }
-    *out = (struct place){ .image = mem_strndup(arg, (size_t)(colon - arg)),
-                           .path = mem_strdup(colon + 1) };
+    *out = (struct operand){ .image = mem_strndup(arg, (size_t)(colon - arg)),
+                             .path = mem_strdup(colon + 1) };
 }
 
-int place_parse_words(const char *arg, const char *rest, struct place *out, struct err *e)
+int operand_parse_words(const char *arg, const char *rest, struct operand *out, struct err *e)
 {
-    auto_place struct place p = { 0 };
-    place_parse(arg, &p);
+    auto_operand struct operand p = { 0 };
+    operand_parse(arg, &p);
     if (rest && p.path)
         return err_set(e, ERR_USAGE, "two paths are given: '%s' and '%s'", p.path, rest);
     if (rest)
         p.path = path_join("/", rest);
     *out = p;
-    p = (struct place){ 0 };
+    p = (struct operand){ 0 };
     return 0;
 }
 
-void place_free(struct place *p)
+void operand_free(struct operand *p)
 {
     free(p->image);
     free(p->path);
-    *p = (struct place){ 0 };
+    *p = (struct operand){ 0 };
 }
 
-int place_check_new(const char *path, bool replace, struct err *e)
+int operand_check_new(const char *path, bool replace, struct err *e)
 {
     struct stat st;
     if (stat(path, &st) < 0 && lstat(path, &st) < 0)
