@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/fs.h"
@@ -11,6 +10,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
+#include "jail/jail.h"
 #include "build/parts.h"
 #include "build/script_watch.h"
 #include "image/layout.h"
@@ -138,14 +138,15 @@ static int judge(const struct script_watch *w, const struct script_spec *spec, u
 static int own_processes(void *ctx)
 {
     (void)ctx;
-    if (unshare(CLONE_NEWPID) < 0)
+    if (ns_unshare(CLONE_NEWPID) < 0)
         return 0;
     for (int level = 0; level < 2; level++) { /* a waiting stub, pid 1, then the script */
         pid_t child = fork();
         if (child < 0)
             return -1;
         if (child == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (process_dies_with_parent() < 0)
+                _exit(127);
             continue;
         }
         int status = 0;

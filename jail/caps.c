@@ -9,18 +9,44 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "base/mem.h"
+
 #define BIT(cap) (UINT64_C(1) << (cap))
 
-#define CAPS_FILES                                                                                 \
-    (BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_SETFCAP))
-#define CAPS_OTHER                                                                                 \
-    (BIT(CAP_KILL) | BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_SETPCAP) |                        \
-     BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_NET_RAW) | BIT(CAP_SYS_CHROOT) | BIT(CAP_AUDIT_WRITE) |   \
-     BIT(CAP_IPC_LOCK) | BIT(CAP_IPC_OWNER) | BIT(CAP_SYS_NICE) | BIT(CAP_SYS_RESOURCE) |          \
-     BIT(CAP_LEASE))
+/* Who keeps what. Nobody: what changes the kernel, the network or the clock, mounts, raw I/O,
+ * device nodes, other processes' memory. No raw packets in a build: its network is the host's. */
+static const struct {
+    int cap;
+    unsigned variants;
+} kept[] = {
+    { CAP_CHOWN, JAIL_ROOT | JAIL_BUILD },
+    { CAP_DAC_OVERRIDE, JAIL_ROOT | JAIL_BUILD },
+    { CAP_FOWNER, JAIL_ROOT | JAIL_BUILD },
+    { CAP_FSETID, JAIL_ROOT | JAIL_BUILD },
+    { CAP_SETFCAP, JAIL_ROOT | JAIL_BUILD },
+    { CAP_KILL, JAIL_ROOT | JAIL_BUILD },
+    { CAP_SETGID, JAIL_ROOT | JAIL_BUILD },
+    { CAP_SETUID, JAIL_ROOT | JAIL_BUILD },
+    { CAP_SETPCAP, JAIL_ROOT | JAIL_BUILD },
+    { CAP_NET_BIND_SERVICE, JAIL_ROOT | JAIL_BUILD },
+    { CAP_NET_RAW, JAIL_ROOT },
+    { CAP_SYS_CHROOT, JAIL_ROOT | JAIL_BUILD },
+    { CAP_AUDIT_WRITE, JAIL_ROOT | JAIL_BUILD },
+    { CAP_IPC_LOCK, JAIL_ROOT | JAIL_BUILD },
+    { CAP_IPC_OWNER, JAIL_ROOT | JAIL_BUILD },
+    { CAP_SYS_NICE, JAIL_ROOT | JAIL_BUILD },
+    { CAP_SYS_RESOURCE, JAIL_ROOT | JAIL_BUILD },
+    { CAP_LEASE, JAIL_ROOT | JAIL_BUILD },
+};
 
-const uint64_t caps_for_scripts = CAPS_FILES | CAPS_OTHER | BIT(CAP_MKNOD) | BIT(CAP_SYS_PTRACE);
-const uint64_t caps_for_root = CAPS_FILES | CAPS_OTHER;
+uint64_t caps_kept(unsigned variants)
+{
+    uint64_t set = 0;
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+        if (kept[i].variants & variants)
+            set |= BIT(kept[i].cap);
+    return set;
+}
 
 struct cap_sets {
     uint64_t effective, permitted, inheritable;
@@ -75,7 +101,7 @@ static bool bounding_within(uint64_t keep)
     return true;
 }
 
-int caps_bound(uint64_t keep, struct err *e)
+static int bound(uint64_t keep, struct err *e)
 {
     struct cap_sets s;
     if (bounding_drop(keep) < 0 || sets_get(&s) < 0)
@@ -93,6 +119,11 @@ int caps_bound(uint64_t keep, struct err *e)
     return 0;
 }
 
+int caps_bound(unsigned variants, struct err *e)
+{
+    return bound(caps_kept(variants), e);
+}
+
 int caps_drop_all(struct err *e)
 {
     /* Without CAP_SETPCAP neither can be done; then there is nothing to gain by them either, since
@@ -106,7 +137,7 @@ int caps_drop_all(struct err *e)
                              SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
         if (prctl(PR_SET_SECUREBITS, bits) < 0)
             return err_sys(e, "cannot lock securebits");
-        return caps_bound(0, e);
+        return bound(0, e);
     }
     if (s.permitted | s.inheritable) {
         s = (struct cap_sets){ 0 };

@@ -12,14 +12,13 @@
 
 /* Masks and binds come from the host's devices and are checked by number: a /dev/null that is
  * something else must not become a door (CVE-2025-31133). */
-static const struct {
+static const struct device {
     const char *name;
-    unsigned minor_number;
+    unsigned major_number, minor_number; /* see the kernel's admin-guide/devices.txt */
 } devices[] = {
-    { "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 },
+    { "null", 1, 3 },   { "zero", 1, 5 },    { "full", 1, 7 },
+    { "random", 1, 8 }, { "urandom", 1, 9 }, { "tty", 5, 0 },
 };
-
-enum { MEM_MAJOR = 1, TTY_MAJOR = 5 };
 
 static int touch(struct mounter *m, const char *path, struct err *e)
 {
@@ -27,16 +26,29 @@ static int touch(struct mounter *m, const char *path, struct err *e)
     return fd < 0 ? -1 : 0;
 }
 
-static int bind_device(struct mounter *m, const char *name, dev_t want, struct err *e)
+/* The host's node, which is what its number says. */
+static int open_device(const struct device *d, struct err *e)
 {
-    auto_free char *path = mem_printf("/dev/%s", name);
-    auto_spent int src = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    auto_free char *path = mem_printf("/dev/%s", d->name);
+    auto_close int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
-    if (src < 0 || fstat(src, &st) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0)
         return err_sys(e, "cannot use the host's '%s'", path);
-    if (!S_ISCHR(st.st_mode) || st.st_rdev != want)
+    if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(d->major_number, d->minor_number))
         return err_set(e, ERR_HOST, "the host's '%s' is not the device it should be", path);
-    if (touch(m, path, e) < 0)
+    return steal_fd(&fd);
+}
+
+int devices_open_null(struct err *e)
+{
+    return open_device(&devices[0], e);
+}
+
+static int bind_device(struct mounter *m, const struct device *d, struct err *e)
+{
+    auto_free char *path = mem_printf("/dev/%s", d->name);
+    auto_spent int src = open_device(d, e);
+    if (src < 0 || touch(m, path, e) < 0)
         return -1;
     return mounter_bind(m, src, path, MOUNT_NOSUID | MOUNT_NOEXEC | MOUNT_FLAT, e);
 }
@@ -82,68 +94,9 @@ int devices_make(struct mounter *m, struct err *e)
         fs_mkdirs_at(m->root_fd, "/dev/shm", 0755, e) < 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(devices); i++)
-        if (bind_device(m, devices[i].name, makedev(MEM_MAJOR, devices[i].minor_number), e) < 0)
+        if (bind_device(m, &devices[i], e) < 0)
             return -1;
-    if (bind_device(m, "tty", makedev(TTY_MAJOR, 0), e) < 0)
-        return -1;
     if (make_terminals(m, e) < 0 || mounter_fs(m, &shm, "/dev/shm", e) < 0)
         return -1;
     return make_links(m, e);
-}
-
-/* Make what is there below /proc read-only, without covering it. */
-static int seal(struct mounter *m, const char *path, struct err *e)
-{
-    auto_spent int fd = fs_open_at(m->root_fd, path, O_PATH, 0, NULL);
-    if (fd < 0)
-        return 0; /* this kernel has no such file */
-    return mounter_bind(m, fd, path, MOUNT_RO | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC, e);
-}
-
-static int cover(struct mounter *m, const char *path, struct err *e)
-{
-    struct stat st;
-    auto_spent int null_fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (null_fd < 0 || fstat(null_fd, &st) < 0 || st.st_rdev != makedev(MEM_MAJOR, 3))
-        return err_set(e, ERR_HOST, "the host's '/dev/null' is not the device it should be");
-    if (fs_stat_at(m->root_fd, path, false, &st) < 0)
-        return 0;
-    /* nodev, so that nothing of it can be opened: it is a lid, not a device */
-    return mounter_bind(m, null_fd, path, MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC | MOUNT_FLAT,
-                        e);
-}
-
-int devices_seal_proc(struct mounter *m, struct err *e)
-{
-    static const char *const sealed[] = { "/proc/sys", "/proc/irq",  "/proc/bus",
-                                          "/proc/fs",  "/proc/acpi", "/proc/scsi" };
-    static const char *const covered[] = { "/proc/kcore", "/proc/sysrq-trigger", "/proc/kmsg" };
-    for (size_t i = 0; i < ARRAY_LEN(sealed); i++)
-        if (seal(m, sealed[i], e) < 0)
-            return -1;
-    for (size_t i = 0; i < ARRAY_LEN(covered); i++)
-        if (cover(m, covered[i], e) < 0)
-            return -1;
-    return 0;
-}
-
-int devices_kernel_views(struct mounter *m, struct err *e)
-{
-    struct mount_fs proc = { .type = "proc", .attrs = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC };
-    if (mounter_fs(m, &proc, "/proc", NULL) < 0) {
-        /* A host that hides parts of its own /proc (a container) allows no fresh one; its own shows
-         * the wrong pids but works. */
-        auto_close int host = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (host < 0)
-            return err_sys(e, "cannot open '/proc'");
-        if (mounter_bind(m, host, "/proc", MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC, e) < 0)
-            return -1;
-        log_debug("the host allows no fresh /proc: its own is bound");
-    }
-    if (devices_seal_proc(m, e) < 0)
-        return -1;
-    auto_close int sys = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (sys < 0)
-        return 0;
-    return mounter_bind(m, sys, "/sys", MOUNT_RO | MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC, e);
 }

@@ -16,6 +16,54 @@
 #include "base/str.h"
 #include "base/strv.h"
 
+/* ── who is jailed ── */
+
+/* The columns of the tables of capabilities, of system calls and of what /proc and /sys show; to be
+ * joined. */
+enum jail_variant {
+    JAIL_RUN = 1u << 0,       /* every program that is run */
+    JAIL_ROOT = 1u << 1,      /* … that is uid 0 inside */
+    JAIL_HOST_ROOT = 1u << 2, /* … whose caller is uid 0 on the host, see userns_is_host_root */
+    JAIL_CONTAIN = 1u << 3,   /* … with --contain */
+    JAIL_BUILD = 1u << 4,     /* what was fetched, while an image is built: scripts of packages and
+                                 definitions, and the host's programs that unpack */
+    JAIL_NO_SYNC = 1u << 5,   /* … into a stage that is thrown away after a crash */
+    JAIL_SERVER = 1u << 6,    /* what reads an image for a container, from outside */
+};
+
+/* ── namespaces and the process ── */
+
+/* The bare calls, for those who word the errors themselves: -1 with errno. KINDS are CLONE_NEW*
+ * (sched.h). */
+MUST_CHECK int ns_unshare(int kinds);
+MUST_CHECK pid_t ns_fork(int kinds); /* fork, the child in new namespaces of KINDS (0: none) */
+MUST_CHECK int ns_join(int fd, int kind);
+
+/* fork, but the parent is told nothing at the child's end: the program that the parent becomes did
+ * not start it and never meets it in wait(2), save with __WCLONE. */
+MUST_CHECK pid_t ns_fork_unnoticed(void);
+
+/* In a new mount namespace, first thing: what the host mounts from now on does not appear here, or
+ * does (autofs, CVMFS); what is mounted here never appears there. */
+MUST_CHECK int ns_mounts_private(void);
+MUST_CHECK int ns_mounts_follow(void);
+
+/* In a new pid namespace and a mount namespace of one's own: its own /proc over the old. Containers
+ * forbid it. */
+MUST_CHECK int ns_fresh_proc(void);
+
+/* SIGKILL when the parent thread ends. The parent may have ended already: the caller looks. */
+MUST_CHECK int process_dies_with_parent(void);
+
+/* No setuid program and no file capability gives anything any more, for good. */
+MUST_CHECK int process_no_new_privs(struct err *e);
+
+MUST_CHECK int process_call(const char *name); /* what ps shows, 15 bytes */
+MUST_CHECK int process_close_memory(void);     /* to other processes of the same user */
+
+/* An empty session keyring instead of the caller's; a kernel without keys has none to leave. */
+void process_new_keyring(void);
+
 /* ── user namespaces and id maps ── */
 
 /* User namespaces: making one, mapping ids into it, and saying in a person's words why this host
@@ -29,6 +77,11 @@ struct userns_range {
 /* Turn the errno of a failed unshare or clone with CLONE_NEWUSER into ERR_HOST with the cure.
  * Always returns -1. */
 int userns_refused(int code, struct err *e);
+
+/* Whether the caller is uid 0 on the host, whatever namespace he sits in and whatever id he has
+ * there: what asks for the host's uid 0, as files of /proc/sys do, lets him pass without any
+ * capability. PROC_FD: an open /proc. */
+bool userns_is_host_root(int proc_fd);
 
 /* Map one id: our OUTSIDE uid and gid appear as INSIDE ones. For the process that has just unshared
  * CLONE_NEWUSER; supplementary groups stay in force, setgroups is denied for good. PROC_FD: an open
@@ -176,34 +229,32 @@ MUST_CHECK int newroot_file(struct newroot *r, const char *name, const struct st
 
 /* ── /dev, /proc and /sys ── */
 
-/* A private /dev: the few harmless devices of the host, its own terminals and shared memory. */
-
-/* Build it on the directory /dev of M's new root. */
+/* A private /dev: the few harmless devices of the host, checked by their numbers, its own terminals
+ * and shared memory. Built on the directory /dev of M's new root. */
 MUST_CHECK int devices_make(struct mounter *m, struct err *e);
 
-/* In a /proc that root sees: what changes the host becomes read-only, what tells its memory is
- * covered. */
-MUST_CHECK int devices_seal_proc(struct mounter *m, struct err *e);
+/* The host's /dev/null, a path descriptor; ERR_HOST when it is something else. */
+MUST_CHECK int devices_open_null(struct err *e);
 
-/* A fresh /proc for this pid namespace, with what root could change the host by made read-only or
- * covered; /sys of the host, read-only. The directories exist. */
-MUST_CHECK int devices_kernel_views(struct mounter *m, struct err *e);
+/* In a /proc or /sys (BELOW) that is mounted in M's new root: what the table says of VARIANTS is
+ * made read-only or covered. */
+MUST_CHECK int views_seal(struct mounter *m, const char *below, unsigned variants, struct err *e);
+
+/* A fresh /proc for this pid namespace, or the host's where none is allowed, and the host's /sys,
+ * read-only; both sealed. The directories exist. */
+MUST_CHECK int views_make(struct mounter *m, unsigned variants, struct err *e);
 
 /* ── capabilities ── */
 
 /* Capabilities of what we start; see capabilities(7). */
 
-/* What packages' scripts need: owners, modes, ids, device files, chroot. Not: mounts, modules,
- * clock, raw I/O, the network's configuration, the kernel's log. */
-extern const uint64_t caps_for_scripts;
+/* What the table lets VARIANTS keep, as a mask. Nothing without JAIL_ROOT and JAIL_BUILD. */
+uint64_t caps_kept(unsigned variants);
 
-/* What root keeps in a container that it runs: as above without device files. */
-extern const uint64_t caps_for_root;
-
-/* Take every capability outside KEEP out of the bounding set and our own sets; capabilities that
- * this process lacks already stay lacking. Ambient and inheritable sets are emptied. Verified by
- * reading back. */
-MUST_CHECK int caps_bound(uint64_t keep, struct err *e);
+/* Take every other capability out of the bounding set and our own sets; capabilities that this
+ * process lacks already stay lacking. Ambient and inheritable sets are emptied. Verified by reading
+ * back. */
+MUST_CHECK int caps_bound(unsigned variants, struct err *e);
 
 /* Give all up: every set empty, uid 0 without its magic (securebits locked). Verified by reading
  * back. For good once the caller has set no_new_privs. */
@@ -211,18 +262,26 @@ MUST_CHECK int caps_drop_all(struct err *e);
 
 /* ── system call filters ── */
 
-/* System calls that a container never needs and an attacker likes. A deny list: everything that
- * MPI, debuggers, profilers, GPUs and io_uring want stays allowed. Covers the foreign ABIs too
- * (i386 on x86_64 by its own numbers; x32 and others answer ENOSYS). */
+/* Whether a sanitizer watches, whose runtime wants calls and memory of its own. */
+#if defined(__SANITIZE_ADDRESS__)
+#define JAIL_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define JAIL_SANITIZED 1
+#endif
+#endif
+#ifndef JAIL_SANITIZED
+#define JAIL_SANITIZED 0
+#endif
 
-enum seccomp_policy {
-    SECCOMP_BASE = 1u << 0,    /* TIOCSTI, TIOCLINUX, modules, kexec, reboot, swap, clock … */
-    SECCOMP_CONTAIN = 1u << 1, /* keyrings, new user namespaces, the mount family */
-};
-
-/* Install for this thread and all it becomes.
- * Needs no_new_privs or CAP_SYS_ADMIN in its namespace. */
-MUST_CHECK int seccomp_install(unsigned policy, struct err *e);
+/* System calls that a container never needs and an attacker likes, and for the image server all but
+ * those that it needs: the table in jail/calls.c. Covers the foreign ABIs too (i386 on x86_64 by
+ * its own numbers; x32 and others answer ENOSYS, for the server they are death).
+ *
+ * Install for this thread and all it becomes. Needs no_new_privs or CAP_SYS_ADMIN in its namespace,
+ * so a build, whose scripts may start setuid programs, does it before caps_bound. ERR_HOST on a
+ * kernel without filters. */
+MUST_CHECK int filter_install(unsigned variants, struct err *e);
 
 /* ── descriptors ── */
 

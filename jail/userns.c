@@ -50,6 +50,15 @@ int userns_refused(int code, struct err *e)
     return err_hint(e, "'hpcc doctor' tells what this host lacks");
 }
 
+/* The kernel's own uid 0 owns /proc, and stat tells it in the caller's terms: by his own number,
+ * when it is him. uid_map would not do, which tells only of the next namespace up. Where uid 0 has
+ * no number, it is told as the overflow uid, and so is our own while no map is written. */
+bool userns_is_host_root(int proc_fd)
+{
+    struct stat st;
+    return fstat(proc_fd, &st) < 0 || st.st_uid == geteuid();
+}
+
 /* These files take one write and no O_TRUNC. */
 static int write_proc(int proc_fd, const char *name, const char *text, struct err *e)
 {

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <sched.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -58,38 +57,46 @@ static int in_child(int (*try)(struct err *e), struct err *e)
 static int enter_userns(struct err *e)
 {
     struct userns_ids own = { geteuid(), getegid() };
-    if (unshare(CLONE_NEWUSER) < 0)
+    if (ns_unshare(CLONE_NEWUSER) < 0)
         return userns_refused(errno, e);
     if (userns_map_single(own, (struct userns_ids){ 0, 0 }, -1, e) < 0)
         return -1;
-    if (unshare(CLONE_NEWNS) < 0)
+    if (ns_unshare(CLONE_NEWNS) < 0)
         return userns_refused(errno, e);
     return 0;
+}
+
+static int try_mount(const struct mount_fs *fs, const char *where, struct err *e)
+{
+    cleanup_with(mounter_close) struct mounter m;
+    mounter_open(&m);
+    m.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return m.root_fd < 0 ? err_sys(e, "cannot open '/'") : mounter_fs(&m, fs, where, e);
 }
 
 static int try_userns(struct err *e)
 {
     if (enter_userns(e) < 0)
         return -1;
-    if (mount("tmpfs", "/proc", "tmpfs", 0, NULL) < 0)
-        return userns_refused(errno, e);
-    return 0;
+    return try_mount(&(struct mount_fs){ .type = "tmpfs" }, "/proc", e);
 }
 
 static int try_overlay(struct err *e)
 {
     if (geteuid() != 0 && enter_userns(e) < 0)
         return -1;
-    if (geteuid() == 0 && unshare(CLONE_NEWNS) < 0)
+    if (geteuid() == 0 && ns_unshare(CLONE_NEWNS) < 0)
         return err_sys(e, "cannot make a mount namespace");
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("tmpfs", "/tmp", "tmpfs", 0, NULL) < 0 || mkdir("/tmp/l", 0700) < 0 ||
-        mkdir("/tmp/u", 0700) < 0 || mkdir("/tmp/w", 0700) < 0 || mkdir("/tmp/m", 0700) < 0)
+    const struct mount_fs overlay = { .type = "overlay",
+                                      .options = "lowerdir=/tmp/l,upperdir=/tmp/u,workdir=/tmp/w" };
+    if (ns_mounts_private() < 0)
         return err_sys(e, "cannot prepare a test of overlays");
-    if (mount("overlay", "/tmp/m", "overlay", 0, "lowerdir=/tmp/l,upperdir=/tmp/u,workdir=/tmp/w") <
-        0)
-        return err_sys(e, "cannot mount an overlay");
-    return 0;
+    if (try_mount(&(struct mount_fs){ .type = "tmpfs" }, "/tmp", e) < 0)
+        return -1;
+    if (mkdir("/tmp/l", 0700) < 0 || mkdir("/tmp/u", 0700) < 0 || mkdir("/tmp/w", 0700) < 0 ||
+        mkdir("/tmp/m", 0700) < 0)
+        return err_sys(e, "cannot prepare a test of overlays");
+    return try_mount(&overlay, "/tmp/m", e);
 }
 
 static void report(struct findings *f, const char *name, bool fatal, const char *good,

@@ -2,15 +2,11 @@
 #include "runtime/enter.h"
 
 #include <fcntl.h>
-#include <linux/keyctl.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -48,19 +44,19 @@ int enter_namespaces(const struct runtime_plan *p, bool in_userns, int proc_fd, 
     struct userns_ids own = { p->uid, p->gid };
     bool as_root = (p->flags & RUNTIME_FAKEROOT) || p->two_userns;
     if (p->userns) {
-        if (!in_userns && unshare(CLONE_NEWUSER) < 0)
+        if (!in_userns && ns_unshare(CLONE_NEWUSER) < 0)
             return userns_refused(errno, e);
         if (userns_map_single(own, as_root ? (struct userns_ids){ 0, 0 } : own, proc_fd, e) < 0)
             return -1;
     }
-    if (unshare((int)namespace_flags(p)) < 0) {
+    if (ns_unshare((int)namespace_flags(p)) < 0) {
         err_sys(e, "cannot make the container's namespaces");
         err_code_set(e, ERR_HOST);
         return err_hint(e, "'hpcc doctor' tells what this host lacks");
     }
     /* What the host mounts later (autofs, CVMFS) shall appear inside; never the other way. */
-    unsigned long how = p->flags & RUNTIME_CONTAIN ? MS_PRIVATE : MS_SLAVE;
-    if (defence("propagation") && mount(NULL, "/", NULL, MS_REC | how, NULL) < 0)
+    bool alone = p->flags & RUNTIME_CONTAIN;
+    if (defence("propagation") && (alone ? ns_mounts_private() : ns_mounts_follow()) < 0)
         return err_sys(e, "cannot separate the container's mounts from the host's");
     if ((p->flags & RUNTIME_NET_NS) && bring_up_loopback(e) < 0)
         return -1;
@@ -99,7 +95,7 @@ static int be_oneself_again(const struct runtime_plan *p, int proc_fd, struct er
     struct userns_ids own = { p->uid, p->gid };
     if (!p->two_userns)
         return 0;
-    if (unshare(CLONE_NEWUSER) < 0)
+    if (ns_unshare(CLONE_NEWUSER) < 0)
         return userns_refused(errno, e);
     return userns_map_single((struct userns_ids){ 0, 0 }, own, proc_fd, e);
 }
@@ -110,15 +106,15 @@ static int drop(const struct runtime_plan *p, struct err *e)
     bool root_inside = p->uid == 0 || (p->flags & RUNTIME_FAKEROOT);
     /* A new session keyring where isolation was asked for; AFS and Kerberos want the old one. */
     if (contain && defence("keyring"))
-        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-    int rc = !defence("caps") ? 0 : root_inside ? caps_bound(caps_for_root, e) : caps_drop_all(e);
+        process_new_keyring();
+    int rc = !defence("caps") ? 0 : root_inside ? caps_bound(JAIL_ROOT, e) : caps_drop_all(e);
     if (rc < 0)
         return -1;
-    if (defence("no-new-privs") && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return err_sys(e, "cannot forbid new privileges");
+    if (defence("no-new-privs") && process_no_new_privs(e) < 0)
+        return -1;
     if (!defence("seccomp"))
         return 0;
-    return seccomp_install(SECCOMP_BASE | (contain ? SECCOMP_CONTAIN : 0), e);
+    return filter_install(JAIL_RUN | (contain ? JAIL_CONTAIN : 0), e);
 }
 
 static int build(struct newroot *r, const struct runtime_plan *p, struct rootfs *f, struct err *e)

@@ -95,7 +95,7 @@ static int enter(const struct runtime_plan *p, struct err *e)
     const struct userns_ids own = { p->uid, p->gid };
     if (geteuid() == 0)
         return 0;
-    if (unshare(CLONE_NEWUSER) < 0)
+    if (ns_unshare(CLONE_NEWUSER) < 0)
         return userns_refused(errno, e);
     return userns_map_single(own, (struct userns_ids){ 0, 0 }, -1, e);
 }

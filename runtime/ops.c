@@ -116,7 +116,9 @@ static int provide_all(struct ops *x, struct err *e)
 /* uid 0 may write to the kernel's settings without any capability. */
 static int seal_for_root(struct newroot *r, const struct runtime_plan *p, struct err *e)
 {
-    return p->uid == 0 && !p->userns && defence("proc-seal") ? devices_seal_proc(&r->m, e) : 0;
+    return p->uid == 0 && !p->userns && defence("proc-seal")
+               ? views_seal(&r->m, "/proc", JAIL_HOST_ROOT, e)
+               : 0;
 }
 
 static int perform_bind(const struct ops *x, const struct plan_op *op, const struct ops_one *one,

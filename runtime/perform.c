@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -62,7 +61,7 @@ static int be_init(const struct run *run, const sigset_t *old_mask, struct err *
 {
     sigset_t watched;
     watched_signals(&watched);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+    if (process_dies_with_parent() < 0)
         return err_sys(e, "cannot tie the container to its caller");
     if (!(run->p->flags & RUNTIME_NO_INIT)) {
         /* The program does the mounts too: what it is denied, init has no use for either. */
@@ -130,7 +129,7 @@ static int with_pid_namespace(const struct run *run, int *status, struct err *e)
     sigprocmask(SIG_BLOCK, &watched, &old_mask);
     /* Not unshare and fork: the waiting part stays outside of everything. */
     int namespaces = CLONE_NEWPID | (p->userns ? CLONE_NEWUSER : 0);
-    pid_t init = (pid_t)syscall(SYS_clone, namespaces | SIGCHLD, 0, 0, 0, 0);
+    pid_t init = ns_fork(namespaces);
     if (init == 0) {
         auto_err struct err why = { 0 };
         close(report[0]);

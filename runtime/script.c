@@ -2,8 +2,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -106,7 +104,7 @@ static int enter_root(const struct script *s, struct err *e)
     static const char *const dirs[] = { "/dev", "/proc", "/sys" };
     cleanup_with(mounter_close) struct mounter m;
     mounter_open(&m);
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    if (ns_mounts_private() < 0)
         return err_sys(e, "cannot make mounts private");
     auto_close int root_fd = same_root_here(s->spec->rootfs_fd, e);
     if (root_fd < 0 || mounter_root_bind(&m, root_fd, MOUNT_NODEV, e) < 0)
@@ -114,14 +112,14 @@ static int enter_root(const struct script *s, struct err *e)
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
         if (fs_mkdirs_at(m.root_fd, dirs[i], 0755, e) < 0)
             return -1;
-    if (devices_make(&m, e) < 0 || devices_kernel_views(&m, e) < 0 || bind_net_files(&m, e) < 0)
+    if (devices_make(&m, e) < 0 || views_make(&m, JAIL_BUILD, e) < 0 || bind_net_files(&m, e) < 0)
         return -1;
     if (mounter_pivot(&m, e) < 0)
         return -1;
     umask(022);
-    if (seccomp_install(SECCOMP_BASE, e) < 0)
+    if (filter_install(JAIL_BUILD, e) < 0)
         return -1;
-    return caps_bound(caps_for_scripts, e);
+    return caps_bound(JAIL_BUILD, e);
 }
 
 /* Reap until CHILD is gone; the rest of the namespace dies with us. */
@@ -158,7 +156,7 @@ static int enter(void *ctx)
     struct script *s = ctx;
     auto_err struct err e = { 0 };
     int link[2];
-    if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC) < 0 || pipe2(link, O_CLOEXEC) < 0) {
+    if (ns_unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC) < 0 || pipe2(link, O_CLOEXEC) < 0) {
         err_sys(&e, "cannot make the script's namespaces");
         give_up(s, &e);
     }
@@ -180,7 +178,7 @@ static int enter(void *ctx)
     close(link[1]);
     char c;
     fcntl(link[0], F_SETFL, O_NONBLOCK);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || read(link[0], &c, 1) == 0)
+    if (process_dies_with_parent() < 0 || read(link[0], &c, 1) == 0)
         _exit(127);
     close(link[0]);
     if (enter_root(s, &e) < 0)

@@ -60,13 +60,6 @@ NORETURN static void server_main(const struct runtime_plan *p, const struct serv
 
 /* ── in the caller ── */
 
-/* As fork, but nothing is told to the parent at the child's end: the program that the parent
- * becomes did not start it and never meets it in wait(2). */
-static pid_t fork_unnoticed(void)
-{
-    return (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0);
-}
-
 int server_start(const struct runtime_plan *p, struct server *s, struct err *e)
 {
     int pair[2];
@@ -76,7 +69,7 @@ int server_start(const struct runtime_plan *p, struct server *s, struct err *e)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, "cannot start the image server");
     s->sock_fd = pair[1];
-    pid_t pid = fork_unnoticed();
+    pid_t pid = ns_fork_unnoticed();
     if (pid == 0)
         server_main(p, s);
     int code = errno;

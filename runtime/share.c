@@ -193,9 +193,9 @@ static enum asked ask(int fd, const struct runtime_plan *p, int proc_fd)
         log_warn("what answers to join another run is not that run: this one stays alone");
         return ASKED_NONE;
     }
-    if (setns(user_ns, CLONE_NEWUSER) < 0)
+    if (ns_join(user_ns, CLONE_NEWUSER) < 0)
         return ASKED_NONE;
-    if (setns(mount_ns, CLONE_NEWNS) < 0)
+    if (ns_join(mount_ns, CLONE_NEWNS) < 0)
         log_debug("cannot enter the mounts of another run"); /* no way back: share_check tells */
     return ASKED_JOINED;
 }

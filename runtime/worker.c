@@ -3,8 +3,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -56,7 +54,7 @@ static void worker_fini(struct worker *w)
 static int enter_userns(struct worker *w, struct err *e)
 {
     struct userns_ids own = { geteuid(), getegid() };
-    if (unshare(CLONE_NEWUSER) < 0)
+    if (ns_unshare(CLONE_NEWUSER) < 0)
         return userns_refused(errno, e);
     if (w->spec->need_root_map) {
         char c = 'u';
@@ -74,13 +72,13 @@ static int enter_namespaces(struct worker *w, struct err *e)
 {
     if (w->userns && enter_userns(w, e) < 0)
         return -1;
-    if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS) < 0) {
+    if (ns_unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS) < 0) {
         err_sys(e, "cannot make the worker's namespaces");
         err_code_set(e, ERR_HOST);
         return err_hint(e, "inside another container they are often forbidden: run hpcc on the "
                            "host itself, or as an ordinary user");
     }
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    if (ns_mounts_private() < 0)
         return err_sys(e, "cannot make the worker's mounts private");
     return 0;
 }
@@ -92,14 +90,14 @@ NORETURN static void init_main(struct worker *w, int link)
     auto_str struct str result = { 0 };
     proc_signals_default();
     struct pollfd pfd = { .fd = link };
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || poll(&pfd, 1, 0) != 0)
+    if (process_dies_with_parent() < 0 || poll(&pfd, 1, 0) != 0)
         _exit(1); /* the monitor died before it could take us along */
     close(link);
     /* A namespace of its own, so that what main mounts is gone when cleanup comes to remove trees.
      * A fresh /proc fits the pid namespace; where the host forbids one, /proc/self still works. */
-    if (unshare(CLONE_NEWNS) < 0)
+    if (ns_unshare(CLONE_NEWNS) < 0)
         err_sys(&e, "cannot make the worker's mount namespace");
-    else if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+    else if (ns_fresh_proc() < 0)
         log_debug("no fresh /proc in the worker: %s", strerror(errno));
     if (!e.msg && w->spec->main(w->spec->ctx, &result, &e) < 0 && !e.code)
         err_set(&e, ERR_BUG, "the worker failed without a word");

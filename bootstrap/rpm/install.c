@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +16,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/progress.h"
+#include "jail/jail.h"
 
 enum { SCRIPT_TIMEOUT_S = 1800, TAIL_BYTES = 4096 };
 
@@ -91,7 +91,8 @@ static int close_others(const struct yum_install_spec *in, int words_fd)
 NORETURN static void child_main(const struct yum_install_spec *in, int words_fd, int output_fd)
 {
     auto_err struct err e = { 0 };
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (process_dies_with_parent() < 0)
+        _exit(1);
     log_sink_set(NULL);
     progress_sink_set(NULL);
     redirect(output_fd);
@@ -123,8 +124,9 @@ NORETURN static void child_main(const struct yum_install_spec *in, int words_fd,
 NORETURN static void keeper_main(const struct yum_install_spec *in, int words_fd, int output_fd)
 {
     int status = 0;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET) < 0) {
+    if (process_dies_with_parent() < 0)
+        _exit(1);
+    if (ns_unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET) < 0) {
         yum_say(words_fd, YUM_ERROR, "cannot make namespaces for librpm: %s", strerror(errno));
         _exit(1);
     }
