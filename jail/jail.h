@@ -182,6 +182,7 @@ struct mountinfo {
     const char *type;
     const char *source;        /* what was mounted: a device, or any text */
     const char *super_options; /* "rw,size=…" */
+    bool follows;              /* what is mounted elsewhere appears below it too */
     unsigned long flags;       /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_*ATIME */
 };
 
@@ -198,6 +199,11 @@ MUST_CHECK int mountinfo_each(int proc_fd, int (*each)(void *ctx, const struct m
  * relative to FD, whose own is "/". */
 MUST_CHECK int mountinfo_below(int fd, int (*each)(void *ctx, const struct mountinfo *mi),
                                void *ctx);
+
+/* Make the mount MI of this namespace read-only, which lies uppermost where it is; or make that at
+ * POINT follow no other any more. -1 with errno. By path: who asks looks afterwards. */
+MUST_CHECK int mounter_read_only(const struct mounter *m, const struct mountinfo *mi);
+MUST_CHECK int mounter_part(const char *point);
 
 /* ── the new root ── */
 
@@ -243,6 +249,17 @@ MUST_CHECK int views_seal(struct mounter *m, const char *below, unsigned variant
 /* A fresh /proc for this pid namespace, or the host's where none is allowed, and the host's /sys,
  * read-only; both sealed. The directories exist. */
 MUST_CHECK int views_make(struct mounter *m, unsigned variants, struct err *e);
+
+/* Whether a file system of TYPE is a window to the host's kernel: proc, sysfs, cgroup2 and their
+ * like, whose files do things, and mostly ask for uid 0 alone. */
+bool views_is_window(const char *type);
+
+/* For a program that is uid 0 on the host, after mounter_pivot and all mounts: every such window that
+ * can be reached in the finished tree, wherever and by whatever bind it came in, is made read-only;
+ * but the container's own /proc is left as views_seal made it. What the host mounts later no longer
+ * appears, save by automount (autofs). ERR_FAILED when one stays open. PROC_FD as for
+ * mountinfo_each. */
+MUST_CHECK int views_close_tree(int proc_fd, struct err *e);
 
 /* ── capabilities ── */
 

@@ -295,6 +295,20 @@ int mounter_fs(struct mounter *m, const struct mount_fs *fs, const char *dst, st
     return tree < 0 || attach(tree, dst_fd) < 0 ? refused(e, dst) : 0;
 }
 
+int mounter_read_only(const struct mounter *m, const struct mountinfo *mi)
+{
+    struct mount_attr set = { .attr_set = MOUNT_ATTR_RDONLY };
+    if (m->old_api)
+        return mount(NULL, mi->mount_point, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | mi->flags,
+                     NULL);
+    return mount_setattr(AT_FDCWD, mi->mount_point, AT_SYMLINK_NOFOLLOW, &set, sizeof set);
+}
+
+int mounter_part(const char *point)
+{
+    return mount(NULL, point, NULL, MS_PRIVATE, NULL);
+}
+
 /* After pivot_root the old root lies over the new one's "/", and over that what lay over it. */
 static int let_go_of_old_root(const struct mounter *m)
 {

@@ -63,6 +63,9 @@ int mountinfo_line(char *line, struct mountinfo *out)
     if (str_parse_u64(field[0], UINT64_MAX, &out->id) < 0 ||
         str_parse_u64(field[1], UINT64_MAX, &out->parent) < 0)
         return -1;
+    out->follows = false;
+    for (char *tag; (tag = strtok_r(NULL, " ", &save));)
+        out->follows |= str_starts(tag, "master:");
     unescape(field[4]);
     out->mount_point = field[4];
     out->flags = flags_of(field[5]);

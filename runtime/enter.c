@@ -100,7 +100,7 @@ static int be_oneself_again(const struct runtime_plan *p, int proc_fd, struct er
     return userns_map_single((struct userns_ids){ 0, 0 }, own, proc_fd, e);
 }
 
-static int drop(const struct runtime_plan *p, struct err *e)
+static int drop(const struct runtime_plan *p, bool host_root, struct err *e)
 {
     bool contain = p->flags & RUNTIME_CONTAIN;
     bool root_inside = p->uid == 0 || (p->flags & RUNTIME_FAKEROOT);
@@ -114,13 +114,15 @@ static int drop(const struct runtime_plan *p, struct err *e)
         return -1;
     if (!defence("seccomp"))
         return 0;
-    return filter_install(JAIL_RUN | (contain ? JAIL_CONTAIN : 0), e);
+    unsigned variants = JAIL_RUN | (contain ? JAIL_CONTAIN : 0);
+    return filter_install(variants | (host_root && defence("nested") ? JAIL_HOST_ROOT : 0), e);
 }
 
-static int build(struct newroot *r, const struct runtime_plan *p, struct rootfs *f, struct err *e)
+static int build(struct newroot *r, const struct runtime_plan *p, struct rootfs *f, bool host_root,
+                 struct err *e)
 {
     mode_t mask = umask(0);
-    cleanup_with(ops_close) struct ops ops = { .r = r, .p = p };
+    cleanup_with(ops_close) struct ops ops = { .r = r, .p = p, .host_root = host_root };
     newroot_init(r);
     ops_open(&ops);
     if (rootfs_clone(r, p, f, e) < 0 || newroot_open(r, e) < 0 || rootfs_mount(r, p, f, e) < 0 ||
@@ -132,18 +134,26 @@ static int build(struct newroot *r, const struct runtime_plan *p, struct rootfs 
     return 0;
 }
 
+/* The tree is finished: see what is in it. */
+static int look_at_tree(const struct runtime_plan *p, int proc_fd, bool host_root, struct err *e)
+{
+    if (host_root && defence("tree-seal") && views_close_tree(proc_fd, e) < 0)
+        return -1;
+    return audit_root(p, proc_fd, e);
+}
+
 static void program_fini(struct program *g)
 {
     program_free(g);
 }
 
 /* From here on nothing is made any more: look at it, give up what is not needed, go. */
-static int become(const struct runtime_plan *p, int proc_fd, struct err *e)
+static int become(const struct runtime_plan *p, int proc_fd, bool host_root, struct err *e)
 {
     cleanup_with(program_fini) struct program program = { 0 };
     fds_close_spent(); /* handles on the host, and --pwd might name one */
     if (start_in(p, e) < 0 || check_inside(e) < 0 || be_oneself_again(p, proc_fd, e) < 0 ||
-        drop(p, e) < 0)
+        drop(p, host_root, e) < 0)
         return -1;
     program_make(p, &program);
     return program_exec(&program, e);
@@ -153,15 +163,18 @@ int enter_and_exec(const struct runtime_plan *p, int proc_fd, struct rootfs *f, 
 {
     cleanup_with(newroot_close) struct newroot r = { .session_fd = -1 };
     r.m.root_fd = r.m.base_fd = -1;
-    if (build(&r, p, f, e) < 0 || mounter_pivot(&r.m, e) < 0 || audit_root(p, proc_fd, e) < 0)
+    bool host_root = userns_is_host_root(proc_fd);
+    if (build(&r, p, f, host_root, e) < 0 || mounter_pivot(&r.m, e) < 0 ||
+        look_at_tree(p, proc_fd, host_root, e) < 0)
         return -1;
     server_share(&f->server, proc_fd);
-    return become(p, proc_fd, e);
+    return become(p, proc_fd, host_root, e);
 }
 
 int enter_shared(const struct runtime_plan *p, int proc_fd, struct err *e)
 {
-    if (share_check(p, proc_fd, e) < 0 || audit_root(p, proc_fd, e) < 0)
+    bool host_root = userns_is_host_root(proc_fd);
+    if (share_check(p, proc_fd, e) < 0 || look_at_tree(p, proc_fd, host_root, e) < 0)
         return -1;
-    return become(p, proc_fd, e);
+    return become(p, proc_fd, host_root, e);
 }

@@ -113,12 +113,13 @@ static int provide_all(struct ops *x, struct err *e)
 
 /* ── mounts ── */
 
-/* uid 0 may write to the kernel's settings without any capability. */
-static int seal_for_root(struct newroot *r, const struct runtime_plan *p, struct err *e)
+/* uid 0 may write to the kernel's settings without any capability, in whatever namespace. */
+static int seal_for_root(const struct ops *x, const char *dst, struct err *e)
 {
-    return p->uid == 0 && !p->userns && defence("proc-seal")
-               ? views_seal(&r->m, "/proc", JAIL_HOST_ROOT, e)
-               : 0;
+    unsigned variants = JAIL_HOST_ROOT | (x->p->flags & RUNTIME_CONTAIN ? JAIL_CONTAIN : 0);
+    bool is_view = str_eq(dst, "/proc") || str_eq(dst, "/sys");
+    return is_view && x->host_root && defence("proc-seal") ? views_seal(&x->r->m, dst, variants, e)
+                                                           : 0;
 }
 
 static int perform_bind(const struct ops *x, const struct plan_op *op, const struct ops_one *one,
@@ -144,7 +145,7 @@ static int perform_op(const struct ops *x, const struct plan_op *op, const struc
     case PLAN_BIND:
         if (perform_bind(x, op, one, e) < 0)
             return -1;
-        return str_eq(op->dst, "/proc") ? seal_for_root(r, p, e) : 0;
+        return seal_for_root(x, op->dst, e);
     case PLAN_TMPFS:
         return mounter_fs(&r->m, &fs, op->dst, e);
     case PLAN_DEV:
@@ -153,7 +154,7 @@ static int perform_op(const struct ops *x, const struct plan_op *op, const struc
         fs = (struct mount_fs){ .type = "proc", .attrs = op->attrs };
         if (mounter_fs(&r->m, &fs, op->dst, e) < 0)
             return -1;
-        return seal_for_root(r, p, e);
+        return seal_for_root(x, op->dst, e);
     case PLAN_ACCOUNTS:
         return accounts_add(r, p, op, e);
     case PLAN_KINDS:

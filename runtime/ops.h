@@ -16,6 +16,7 @@ struct ops {
     const struct runtime_plan *p;
     struct ops_one *one; /* of the plan's operation with the same index */
     struct stat root;
+    bool host_root; /* the program is uid 0 on the host, see userns_is_host_root */
     bool exact; /* so far each mount went onto its target: what is known of others still holds */
 };
 

@@ -33,11 +33,14 @@ static int open_layer_image(const struct runtime_plan *p, struct plan_layer *l, 
     }
     if (fstat(l->fd, &st) < 0)
         return err_sys(e, "cannot look at '%s'", l->path);
-    bool by_kernel = geteuid() == 0 && !p->userns && plan_only_root_writes(l->fd, &st);
+    bool trusted = geteuid() == 0 && plan_only_root_writes(l->fd, &st);
+    bool by_kernel = trusted && !p->userns;
     l->kind = by_kernel ? PLAN_LAYER_LOOP : PLAN_LAYER_FUSE;
     l->drop_to_owner = geteuid() == 0;
     l->owner_uid = st.st_uid;
     l->owner_gid = st.st_gid;
+    if (geteuid() == 0 && !trusted)
+        plan_read_as_nobody(&l->owner_uid, &l->owner_gid);
     if (l->writable && geteuid() != 0 && st.st_uid != geteuid()) {
         err_set(e, ERR_FAILED, "cannot write to '%s': it is another user's", l->path);
         return err_hint(e, "':ro' behind its name only reads it");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -14,6 +15,17 @@
 
 /* The impure part of planning: the image. */
 
+/* Whoever opened the file for writing before it became root's still writes. The kernel grants a read
+ * lease only where nobody has it open so, a mapping or a descriptor in flight included. The lease
+ * need not be kept: from here on only root can open the file for writing, and would wait for it for
+ * 45 seconds. A file system without leases (NFS, some FUSE) leaves it unknown. SIGURG, which nobody
+ * minds, tells of an opener in between; SIGIO would end us. */
+static bool has_no_writer(int fd)
+{
+    return fcntl(fd, F_SETSIG, SIGURG) == 0 && fcntl(fd, F_SETLEASE, F_RDLCK) == 0 &&
+           fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
+}
+
 /* The descriptor is what gets mounted, so the names that lead to it do not matter. */
 bool plan_only_root_writes(int fd, const struct stat *st)
 {
@@ -21,7 +33,14 @@ bool plan_only_root_writes(int fd, const struct stat *st)
     if (!defence("trust"))
         return true;
     return st->st_uid == 0 && !(st->st_mode & (S_IWGRP | S_IWOTH)) && fstatfs(fd, &fs) == 0 &&
-           fs.f_type != FUSE_SUPER_MAGIC;
+           fs.f_type != FUSE_SUPER_MAGIC && (!defence("open-writer") || has_no_writer(fd));
+}
+
+void plan_read_as_nobody(uid_t *uid, gid_t *gid)
+{
+    enum { NOBODY = 65534 };
+    if (*uid == 0)
+        *uid = *gid = NOBODY;
 }
 
 static int no_squashfs(const struct runtime_plan *p, struct err *e)
@@ -68,8 +87,10 @@ static int choose_root(struct runtime_plan *p, const struct runtime_spec *spec, 
         return err_sys(e, "cannot look at image '%s'", p->image_path);
     p->owner_uid = p->image_stat.st_uid;
     p->owner_gid = p->image_stat.st_gid;
-    bool by_kernel =
-        p->uid == 0 && !p->userns && plan_only_root_writes(p->image_fd, &p->image_stat);
+    bool trusted = p->uid == 0 && plan_only_root_writes(p->image_fd, &p->image_stat);
+    bool by_kernel = trusted && !p->userns;
+    if (p->uid == 0 && !trusted)
+        plan_read_as_nobody(&p->owner_uid, &p->owner_gid);
     switch (p->image.kind) {
     case IMAGE_DIR:
         p->root = PLAN_ROOT_DIR;

@@ -143,9 +143,13 @@ static inline bool plan_has_upper(const struct runtime_plan *p)
 MUST_CHECK int plan_layers(struct runtime_plan *p, const struct runtime_spec *spec, struct err *e);
 void plan_layers_free(struct runtime_plan *p);
 
-/* Whether the kernel may interpret the bytes of FD (ST) for root: nobody but root can have written
- * them. */
+/* Whether the kernel may interpret the bytes of FD (ST), open for reading only, for root: nobody but
+ * root can write them, nor has them open for writing from an earlier time. */
 bool plan_only_root_writes(int fd, const struct stat *st);
+
+/* Who shall read an image of *UID that others than root can write, when root runs it: its owner, and
+ * nobody in root's stead. */
+void plan_read_as_nobody(uid_t *uid, gid_t *gid);
 
 /* Open the file that *FD has open for writing as well, by its PATH. */
 MUST_CHECK int plan_reopen_writable(const char *path, int *fd, struct err *e);

@@ -268,13 +268,13 @@ who=user
 if [ "$is_root" = yes ]; then servers; fi # nobody else sees what the server has open
 
 if [ "$is_root" = yes ]; then
-    guard R35 root 'EROFS' proc-seal 'done' exec a.img /attack write /proc/sys/kernel/hostname
+    guard R35 root 'EROFS' 'proc-seal tree-seal' 'done' exec a.img /attack write /proc/sys/kernel/hostname
     if [ -e /proc/sysrq-trigger ]; then
-        guard R35 root 'EACCES' proc-seal 'done' exec a.img /attack write /proc/sysrq-trigger
+        guard R35 root 'EACCES' 'proc-seal tree-seal' 'done' exec a.img /attack write /proc/sysrq-trigger
     fi
     sys_file=$(find /sys/fs/cgroup /sys/kernel -maxdepth 2 -type f -perm -200 2> /dev/null | head -n 1)
     if [ -n "$sys_file" ]; then
-        guard R36 root 'EROFS|EACCES|EPERM' 'ro audit' 'done' exec a.img /attack write "$sys_file"
+        guard R36 root 'EROFS|EACCES|EPERM' 'ro audit tree-seal' 'done' exec a.img /attack write "$sys_file"
     fi
 fi
 guard R35 user 'EACCES|EPERM' '' '' exec a.img /attack write /proc/sys/kernel/hostname
@@ -303,11 +303,11 @@ if [ "$(uname -m)" = x86_64 ]; then
     if [ "$out" = 'done' ]; then guard R42 user EPERM seccomp 'done' exec a.img /attack tiocsti-i386; fi
     guard R42 user ENOSYS '' '' exec a.img /attack x32
 fi
+guard R43 user 'done' '' '' exec a.img /attack newuser
 for who in root user; do
     guard R43 $who EPERM seccomp 'done' exec -c --silent a.img /attack newuser
     guard R43 $who ENOSYS seccomp 'done|EINVAL' exec -c --silent a.img /attack clone3
     guard R43 $who EPERM seccomp 'done' exec -c --silent a.img /attack keyring
-    guard R43 $who 'done' '' '' exec a.img /attack newuser
     guard calls $who 'EPERM' '' '' exec a.img /attack bpf
     guard calls $who 'EPERM' '' '' exec a.img /attack module
     guard calls $who 'EPERM' '' '' exec a.img /attack swap

@@ -37,7 +37,7 @@ mknod -m 666 root/zero c 1 5
 ln -s / root/opt/up
 lone nosuid 'caps no-new-privs seccomp audit' root EPERM 'done' exec root /attack as "$(id -u "$test_user")" /suid setuid
 lone no-new-privs 'nosuid caps seccomp audit' root EPERM 'done' exec root /attack as "$(id -u "$test_user")" /suid setuid
-lone audit nosuid root ".*lacks 'nosuid'" 'done' exec root /attack newuser
+lone audit nosuid root ".*lacks 'nosuid'" 'done' exec root /attack read /attack
 lone nodev audit user EACCES 'done' exec root /attack read /zero
 lone ro audit root '.*Read-only file system' '' exec -B "$work/user/src:/u:ro" root touch /u/made
 lone caps '' user 'CapBnd:.0000000000000000' 'CapBnd:.0*[1-9a-f][0-9a-f]*' exec a.img grep CapBnd /proc/self/status
@@ -60,7 +60,7 @@ exec 7<&-
 lone in-root '' user in outside exec "${plain[@]}" -B "$work/user/src:/opt/up$work/into" root \
     sh -c 'grep -q "/user/src /" /proc/self/mountinfo && echo in || echo outside'
 lone old-root audit user '.*No such file or directory' secret exec "${plain[@]}" root cat "/../$work/secret.host"
-lone proc-seal '' root EROFS 'done' exec a.img /attack write /proc/sys/kernel/hostname
+lone proc-seal tree-seal root EROFS 'done' exec a.img /attack write /proc/sys/kernel/hostname
 export PYTHONPATH=/x
 lone env '' user '\[\]' '\[/x\]' exec --silent a.img sh -c 'echo "[$PYTHONPATH]"'
 lone numbers '' user ".*is not an open descriptor" taken exec --silent --keep-fd ' 1' a.img echo taken
