@@ -225,6 +225,20 @@ int fs_remove_tree(int dir_fd, const char *name, struct err *e)
     return remove_entry(dir_fd, name, 0, 0, e);
 }
 
+int fs_remove_opened(int dir_fd, const char *name, int fd, struct err *e)
+{
+    struct stat st, now;
+    if (fstat(fd, &st) < 0 || ((st.st_mode & 0700) != 0700 && fchmod(fd, 0700) < 0))
+        return err_sys(e, "cannot remove '%s'", name);
+    if (remove_below(fd, st.st_dev, 1, e) < 0)
+        return -1;
+    errno = ENOENT;
+    if (fstatat(dir_fd, name, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_dev != st.st_dev ||
+        now.st_ino != st.st_ino || unlinkat(dir_fd, name, AT_REMOVEDIR) < 0)
+        return err_sys(e, "cannot remove '%s', which is empty now", name);
+    return 0;
+}
+
 int fs_write_full(int fd, const void *data, size_t len)
 {
     const char *p = data;

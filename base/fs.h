@@ -57,6 +57,10 @@ MUST_CHECK int fs_stat_at(int rootfs_fd, const char *path, bool follow, struct s
  * below is an error and left alone. A missing NAME is fine. */
 MUST_CHECK int fs_remove_tree(int dir_fd, const char *name, struct err *e);
 
+/* The same for the directory FD, which was opened as NAME below DIR_FD: what FD holds goes,
+ * whatever NAME leads to by now; NAME itself only when it still leads there, or it is an error. */
+MUST_CHECK int fs_remove_opened(int dir_fd, const char *name, int fd, struct err *e);
+
 /* Call EACH for every entry of the directory FD (open for reading) but "." and "..", until it
  * returns other than 0, which is then the result; -1 with errno when the directory cannot be read.
  * Half the system calls of readdir(3). */

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-static const char word[] = "new"; /* of hidden names */
 enum { TRIES = 8 };
 
 /* The maker holds the lock for as long as it lives, on whatever node: a sweep leaves the draft. */
@@ -23,7 +22,7 @@ static int open_named(struct fs_draft *d, struct err *e)
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     for (unsigned tries = 0; d->fd < 0; tries++) {
         free(d->temp);
-        d->temp = place_temp_name(d->at, word);
+        d->temp = place_temp_name(d->at, PLACE_DRAFT);
         d->fd = openat(d->at->dir_fd, d->temp, flags, 0600);
         if (d->fd < 0 && (errno != EEXIST || tries == TRIES)) {
             free(steal_ptr(d->temp));
@@ -37,7 +36,7 @@ static int open_named(struct fs_draft *d, struct err *e)
 int fs_draft_open(struct place *p, struct fs_draft *out, struct err *e)
 {
     cleanup_with(fs_draft_close) struct fs_draft d = { .at = p, .fd = -1 };
-    place_sweep(p, word);
+    place_sweep(p);
     d.fd = openat(p->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (d.fd < 0) {
         bool unsupported =
@@ -63,7 +62,7 @@ static int link_as(const struct fs_draft *d, const char *name)
 static int take_temp_name(struct fs_draft *d)
 {
     for (unsigned tries = 0; !d->temp; tries++) {
-        auto_free char *temp = place_temp_name(d->at, word);
+        auto_free char *temp = place_temp_name(d->at, PLACE_DRAFT);
         lock_draft(d->fd);
         if (link_as(d, temp) == 0)
             d->temp = steal_ptr(temp);

@@ -14,7 +14,7 @@
 #include "base/path.h"
 #include "base/str.h"
 
-enum { MAX_LINKS = 40, TRIES = 8 };
+enum { MAX_LINKS = 40 };
 
 /* ── finding it ── */
 
@@ -255,67 +255,91 @@ char *place_temp_name(const struct place *p, const char *word)
 {
     uint64_t random = 0;
     auto_free char *prefix = temp_prefix(p, word);
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+    if (defence("stage") && getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         random = (uint64_t)getpid(); /* the name is then guessed more easily, which stops us at
                                         worst: an existing one is never accepted */
     return mem_printf("%s%016" PRIx64, prefix, random);
 }
 
-/* Whoever can write the directory could have put another one in its place. */
-static bool is_ours(int fd)
+bool place_is_ours(int fd)
 {
     struct stat st;
+    if (fstat(fd, &st) < 0)
+        return false;
     errno = EPERM;
-    return fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 0777) == 0700;
+    if (st.st_uid != geteuid())
+        return false;
+    return S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0700);
 }
 
-int place_mkdir(const struct place *p, const char *word, char **name, struct err *e)
+/* Whether NAME is one that place_temp_name gives (older versions ended it with a process id). */
+static bool is_temp_name(const struct place *p, const char *name)
 {
-    for (unsigned tries = 0; tries < TRIES; tries++) {
-        auto_free char *temp = place_temp_name(p, word);
-        if (mkdirat(p->dir_fd, temp, 0700) < 0) {
-            if (errno == EEXIST)
-                continue;
-            break;
-        }
-        auto_close int fd =
-            openat(p->dir_fd, temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || !is_ours(fd))
-            break;
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-            continue; /* a sweep took it for a dead one's */
-        *name = steal_ptr(temp);
-        return steal_fd(&fd);
+    static const char *const words[] = { PLACE_DRAFT, PLACE_STAGE, PLACE_CHANGES };
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        auto_free char *prefix = temp_prefix(p, words[i]);
+        if (!str_starts(name, prefix))
+            continue;
+        const char *rest = name + strlen(prefix);
+        return *rest && !rest[strspn(rest, "0123456789abcdef")];
     }
-    return err_sys(e, "cannot make a directory beside '%s'", p->path);
+    return false;
 }
 
 struct sweep {
     const struct place *p;
-    const char *prefix;
+    const char *except; /* our own, or NULL */
+    char *busy;
 };
 
-static int sweep_name(void *ctx, const char *name)
+static int remove_left(const struct sweep *s, const char *name, int fd, struct err *e)
 {
-    const struct sweep *s = ctx;
-    struct stat st;
-    int dir_fd = s->p->dir_fd;
-    if (!str_starts(name, s->prefix) || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-        st.st_uid != geteuid() || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
-        return 0;
-    auto_close int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    auto_err struct err why = { 0 };
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fs_remove_tree(dir_fd, name, &why) < 0)
-        log_verbose("what a dead process left stays: %s", why.msg);
+    struct stat st, now;
+    if (fstat(fd, &st) < 0)
+        return err_sys(e, "cannot look at '%s'", name);
+    if (S_ISDIR(st.st_mode))
+        return fs_remove_opened(s->p->dir_fd, name, fd, e);
+    errno = ENOENT;
+    if (fstatat(s->p->dir_fd, name, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_dev != st.st_dev ||
+        now.st_ino != st.st_ino || unlinkat(s->p->dir_fd, name, 0) < 0)
+        return err_sys(e, "cannot remove '%s'", name);
     return 0;
 }
 
-void place_sweep(const struct place *p, const char *word)
+static int sweep_name(void *ctx, const char *name)
 {
-    auto_free char *prefix = temp_prefix(p, word);
-    struct sweep s = { p, prefix };
+    struct sweep *s = ctx;
+    auto_err struct err why = { 0 };
+    if (str_eq(name, s->except) || !is_temp_name(s->p, name))
+        return 0;
+    auto_close int fd =
+        openat(s->p->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 || !place_is_ours(fd))
+        return 0;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK && !s->busy)
+            s->busy = mem_strdup(name);
+        return 0; /* or there are no locks here, and it cannot be judged */
+    }
+    if (remove_left(s, name, fd, &why) < 0)
+        log_verbose("what a killed process left beside '%s' stays: %s", s->p->path, why.msg);
+    else
+        log_info("removed '%s', which a killed process left", name);
+    return 0;
+}
+
+char *place_sweep_but(const struct place *p, const char *except)
+{
+    struct sweep s = { p, except, NULL };
     auto_close int fd = openat(p->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fs_each_name(fd, sweep_name, &s) < 0)
-        log_debug("what dead processes left beside '%s' cannot be seen: %s", p->path,
+        log_debug("what killed processes left beside '%s' cannot be seen: %s", p->path,
                   strerror(errno));
+    return s.busy;
+}
+
+void place_sweep(const struct place *p)
+{
+    auto_free char *busy = place_sweep_but(p, NULL);
+    (void)busy;
 }

@@ -63,15 +63,24 @@ MUST_CHECK int place_open_found(const struct place *p, int flags, struct err *e)
  * What is prepared has a hidden name ".NAME.hpcc-WORD-RANDOM" while it needs one. Nobody can take
  * it in advance, and names of others that look like it neither stop us nor are touched. */
 
+#define PLACE_DRAFT   "new"     /* a file to be, see fs_draft in base/fs.h */
+#define PLACE_STAGE   "stage"   /* the root of a build, see base/stage.h */
+#define PLACE_CHANGES "changes" /* what a run has written, likewise */
+
 MUST_CHECK char *place_temp_name(const struct place *p, const char *word);
 
-/* Make a directory of that kind, mode 0700, empty and ours (seen on the descriptor, which is
- * returned, not only by name) and lock it (flock) for as long as the descriptor lives. */
-MUST_CHECK int place_mkdir(const struct place *p, const char *word, char **name, struct err *e);
+/* Whether FD, opened by such a name, is what we may have made: of this user, a file or a directory
+ * that nobody else can enter. Whoever can write the directory could have put something else there;
+ * errno is EPERM then. */
+bool place_is_ours(int fd);
 
-/* Remove what of that kind (files and directories) belongs to us and is locked by nobody: what a
- * killed process left. A help, never an error. */
-void place_sweep(const struct place *p, const char *word);
+/* Remove what has such a name, is ours and is locked (flock) by nobody: what a killed process left.
+ * A help, never an error. */
+void place_sweep(const struct place *p);
+
+/* The same; returns the name of one other than EXCEPT that is ours and in use, or NULL. Caller
+ * frees. */
+MUST_CHECK char *place_sweep_but(const struct place *p, const char *except);
 
 void place_close(struct place *p);
 #define auto_place cleanup_with(place_close)

@@ -1,35 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/path.h"
 #include "bootstrap/bootstrap.h"
 #include "build/parts.h"
-#include "runtime/runtime.h"
-
-struct agent_input build_agent_input(const struct build *b, const struct deffile_stage *stage)
-{
-    return (struct agent_input){
-        .def = b->def,
-        .stage = stage,
-        .arch = b->arch,
-        .cache_dir = b->spec->cache_dir,
-        .verify = b->spec->verify,
-        .vault = b->spec->vault,
-        .log_fd = b->log_fd,
-        .key_server = b->spec->key_server,
-        .proxy_env = b->spec->proxy_env,
-        .image_path = b->spec->image_path,
-    };
-}
-
-static const struct agent *stage_agent(const struct build *b, size_t stage)
-{
-    const char *name = deffile_header_value(&b->def->stages[stage], "bootstrap");
-    return name ? bootstrap_agent_find(name, NULL) : NULL;
-}
 
 static void tell_warnings(const struct deffile *def)
 {
@@ -78,7 +55,7 @@ static int plan(const struct build *b, struct json_object **report, struct err *
     json_put(o, "stages", stages);
     for (size_t i = 0; i < b->def->n_stages; i++) {
         const struct deffile_stage *s = &b->def->stages[i];
-        const struct agent *agent = stage_agent(b, i);
+        const struct agent *agent = build_agent(b, i);
         bool keep = b->target.keep && i + 1 == b->def->n_stages;
         struct json_object *stage = json_object_new_object();
         struct json_object *sections = json_object_new_array();
@@ -107,23 +84,24 @@ static int remove_stage(void *ctx, struct str *result, struct err *e)
 {
     (void)result;
     (void)e;
-    build_cleanup(ctx);
+    stage_dir_remove(ctx);
     return 0;
 }
 
-/* The worker's monitor removes the stage; when it was killed itself, another worker does: it has
- * the ids that the files belong to. */
+/* The worker's monitor has removed the stage; when it was killed itself, another worker does: it
+ * has the ids that the files belong to. */
 static void remove_rest(struct build *b, const struct runtime_worker_spec *worker)
 {
-    auto_free char *stage = path_join(b->stage_dir.parent, b->stage_dir.name);
+    const struct stage *s = &b->stage_dir;
     const struct runtime_worker_spec again = {
         .main = remove_stage,
         .ctx = b,
         .need_root_map = worker->need_root_map,
     };
     auto_err struct err why = { 0 };
-    if (access(stage, F_OK) == 0 && runtime_worker_run(&again, NULL, &why) < 0)
-        log_warn("the stage '%s' stays: %s", stage, why.msg);
+    if (faccessat(s->at.dir_fd, s->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+        runtime_worker_run(&again, NULL, &why) < 0)
+        log_warn("the stage '%s/%s' stays: %s", s->at.path, s->name, why.msg);
 }
 
 static int perform(struct build *b, struct json_object **report, struct err *e)
@@ -134,12 +112,14 @@ static int perform(struct build *b, struct json_object **report, struct err *e)
         return -1;
     struct runtime_worker_spec worker = {
         .main = build_work,
-        .cleanup = build_cleanup,
+        .prepare = stage_dir_make,
+        .cleanup = stage_dir_remove,
         .ctx = b,
+        .dir = &b->own,
         .stop_fd = &interrupts.fd,
     };
     for (size_t i = 0; i < b->def->n_stages; i++)
-        worker.need_root_map = worker.need_root_map || stage_agent(b, i)->needs_root_map;
+        worker.need_root_map = worker.need_root_map || build_agent(b, i)->needs_root_map;
     int rc = runtime_worker_run(&worker, &result, e);
     remove_rest(b, &worker);
     int signal = interrupts_release(&interrupts);
@@ -170,7 +150,8 @@ int build_bootstrap(const struct build_spec *spec, struct json_object **report, 
         .spec = spec,
         .arch = spec->arch ? spec->arch : host.machine,
         .target = TARGET_INIT,
-        .stage_dir = STAGE_DIR_INIT,
+        .stage_dir = STAGE_INIT,
+        .own = { .fd = -1 },
         .log_fd = -1,
         .rootfs_fd = -1,
     };
@@ -178,12 +159,11 @@ int build_bootstrap(const struct build_spec *spec, struct json_object **report, 
     if (rc == 0 && spec->dry_run) {
         rc = plan(&b, report, e);
     } else if (rc == 0) {
-        stage_dir_plan(&b.stage_dir, spec);
         b.log_fd = log_file_open(e);
-        rc = b.log_fd < 0 ? -1 : perform(&b, report, e);
+        rc = b.log_fd < 0 || stage_dir_plan(&b, e) < 0 ? -1 : perform(&b, report, e);
     }
     cleanup_fd(&b.log_fd);
-    stage_dir_free(&b.stage_dir);
+    stage_fini(&b.stage_dir);
     target_close(&b.target);
     deffile_free(b.def);
     return rc;

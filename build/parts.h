@@ -7,9 +7,11 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "base/stage.h"
 #include "bootstrap/bootstrap.h"
 #include "build/build.h"
 #include "image/image.h"
+#include "runtime/runtime.h"
 
 /* ── on paper ────────────────────────────────────────────────────────────────────────────────── */
 
@@ -42,23 +44,6 @@ void sections_check(struct deffile *def, bool here);
 /* ERR_USAGE when NAMES (may be NULL) has a word that is no section. */
 MUST_CHECK int sections_filter_check(const char *const *names, struct err *e);
 
-/* ── the stage: a directory that only the builder can enter ──────────────────────────────────── */
-
-struct stage_dir {
-    char *parent; /* directory that holds it */
-    char *name;   /* ".IMG.hpcc-stage-PID" */
-    int fd;       /* -1 until made; its lock tells others that we live */
-};
-#define STAGE_DIR_INIT                                                                             \
-    {                                                                                              \
-        .fd = -1                                                                                   \
-    }
-
-void stage_dir_plan(struct stage_dir *s, const struct build_spec *spec);
-MUST_CHECK int stage_dir_make(struct stage_dir *s, const char *image_path, struct err *e);
-void stage_dir_remove(struct stage_dir *s, const char *image_path);
-void stage_dir_free(struct stage_dir *s);
-
 /* ── the log: everything that helpers and scripts print, nameless until a build fails ────────── */
 
 MUST_CHECK int log_file_open(struct err *e);
@@ -78,7 +63,8 @@ struct build {
     struct deffile *def;
     const char *arch;
     struct target target;
-    struct stage_dir stage_dir;
+    struct stage stage_dir;     /* beside the image, or in --tmpdir */
+    struct runtime_own_dir own; /* the same, as the worker sees it */
     int log_fd;
 
     /* in the worker */
@@ -91,12 +77,20 @@ struct build {
     struct json_object *labels;        /* of the image */
 };
 
-/* What the agent of STAGE gets; without a log until one is open. */
+/* The agent of stage N of the definition, and what it gets; without a log until one is open. */
+const struct agent *build_agent(const struct build *b, size_t n);
 struct agent_input build_agent_input(const struct build *b, const struct deffile_stage *stage);
 
-/* runtime_worker_spec.main and .cleanup; RESULT is the report as JSON text. */
+/* Choose where the stage will be. */
+MUST_CHECK int stage_dir_plan(struct build *b, struct err *e);
+
+/* runtime_worker_spec.prepare and .cleanup: make the stage, remove it. ERR_FAILED: another hpcc of
+ * this user builds the same image. */
+int stage_dir_make(void *ctx, struct err *e);
+void stage_dir_remove(void *ctx);
+
+/* runtime_worker_spec.main; RESULT is the report as JSON text. */
 int build_work(void *ctx, struct str *result, struct err *e);
-void build_cleanup(void *ctx);
 
 /* A kind of section: how it is performed. One const table in section_*.c each, named in
  * sections.list, whose order is the order of work. */

@@ -14,7 +14,6 @@
 #include "build/parts.h"
 #include "build/script_watch.h"
 #include "image/layout.h"
-#include "runtime/runtime.h"
 
 /* A script is a file whose lines have the numbers that they have in the definition: where other
  * sections stand it is blank. So a shell's own message names the right line. For commands that fail
@@ -100,9 +99,8 @@ static void environment(const struct build *b, const struct script_spec *spec, s
     }
     if (b->rootfs_fd < 0)
         return; /* %pre: there is no root yet */
-    auto_free char *parent = path_absolute(b->stage_dir.parent, NULL);
     size_t n = (size_t)(b->stage - b->def->stages);
-    auto_free char *root = mem_printf("%s/%s/root-%zu", parent, b->stage_dir.name, n);
+    auto_free char *root = mem_printf("%s/root-%zu", b->own.path, n);
     strv_addf(env, "SINGULARITY_ROOTFS=%s", root);
     strv_addf(env, "APPTAINER_ROOTFS=%s", root);
     strv_addf(env, "HPCC_ROOTFS=%s", root);
@@ -163,11 +161,9 @@ static int run_on_host(struct build *b, const struct str *text, struct strv *arg
                        struct script_watch *w, struct err *e)
 {
     auto_free char *name = script_name(b);
-    auto_free char *parent = path_absolute(b->stage_dir.parent, NULL);
-    auto_free char *dir = path_join(parent, b->stage_dir.name);
-    auto_free char *path = path_join(dir, name);
+    auto_free char *path = path_join(b->own.path, name);
     int status = 0;
-    if (fs_write_at(b->stage_dir.fd, name, text, 0700, e) < 0)
+    if (fs_write_at(b->own.fd, name, text, 0700, e) < 0)
         return -1;
     strv_add(argv, path);
     w->path = path;
@@ -186,7 +182,7 @@ static int run_on_host(struct build *b, const struct str *text, struct strv *arg
         .die_with_us = true,
     };
     int rc = proc_run(&proc, &status, e);
-    unlinkat(b->stage_dir.fd, name, 0);
+    unlinkat(b->own.fd, name, 0);
     w->path = NULL;
     return rc < 0 ? -1 : status;
 }

@@ -82,7 +82,7 @@ static int copy_section(struct build *b, const struct deffile_section *s, const 
     struct files_job job = { .base = base };
     job.copy.from_root_fd = -1;
     job.copy.to_root_fd = b->rootfs_fd;
-    if (fstat(b->stage_dir.fd, &stage) < 0)
+    if (fstat(b->own.fd, &stage) < 0)
         return err_sys(e, "cannot look at the stage");
     job.copy.skip = &stage;
     if (s->from) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -11,31 +10,6 @@
 #include "image/layout.h"
 
 /* What the worker does: as uid 0 of its own view, with everything checked beforehand. */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-int step_run(struct build *b, const char *what,
-             int (*run)(struct build *b, const void *arg, struct err *e), const void *arg,
-             struct err *e)
-{
-    double start = now();
-    log_verbose("step: %s", what);
-    auto_free char *heading = mem_printf("== %s", what);
-    log_file_line(b->log_fd, heading);
-    if (run(b, arg, e) < 0)
-        return -1;
-    struct json_object *step = json_object_new_object();
-    json_put_str(step, "name", what);
-    auto_free char *text = mem_printf("%.3f", now() - start);
-    json_put(step, "seconds", json_object_new_double_s(now() - start, text));
-    json_add(b->steps, step);
-    return 0;
-}
 
 static int run_agent(struct build *b, const void *arg, struct err *e)
 {
@@ -76,10 +50,9 @@ static int keep_old(struct build *b, const void *arg, struct err *e)
 static int open_root(struct build *b, size_t n, struct err *e)
 {
     auto_free char *name = mem_printf("root-%zu", n);
-    if (mkdirat(b->stage_dir.fd, name, 0755) < 0)
-        return err_sys(e, "cannot make the root '%s/%s/%s'", b->stage_dir.parent, b->stage_dir.name,
-                       name);
-    b->roots[n] = openat(b->stage_dir.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (mkdirat(b->own.fd, name, 0755) < 0)
+        return err_sys(e, "cannot make the root '%s' in the stage", name);
+    b->roots[n] = openat(b->own.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (b->roots[n] < 0)
         return err_sys(e, "cannot open the root");
     b->rootfs_fd = b->roots[n];
@@ -161,8 +134,6 @@ static void tell(const struct build *b, const struct image_pack_report *p, struc
 
 static int work(struct build *b, struct str *result, struct err *e)
 {
-    if (stage_dir_make(&b->stage_dir, b->target.path, e) < 0)
-        return -1;
     for (size_t i = 0; i < b->def->n_stages; i++)
         if (make_stage(b, i, e) < 0)
             return -1;
@@ -192,10 +163,4 @@ int build_work(void *ctx, struct str *result, struct err *e)
     json_object_put(b->facts);
     json_object_put(b->labels);
     return rc;
-}
-
-void build_cleanup(void *ctx)
-{
-    struct build *b = ctx;
-    stage_dir_remove(&b->stage_dir, b->target.path);
 }

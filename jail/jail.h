@@ -52,6 +52,13 @@ MUST_CHECK int ns_mounts_follow(void);
  * forbid it. */
 MUST_CHECK int ns_fresh_proc(void);
 
+/* Show the working directory at a place of this mount namespace, which is our own, where it hides
+ * nothing and to which only root's directories lead: who renames what leads to it outside changes
+ * nothing here. Returns a descriptor of it there, which can be bound as can what is opened below
+ * it, and the place (static). A directory that was opened in another mount namespace becomes one of
+ * this by being the working directory while this one is made. ERR_HOST: there is no such place. */
+MUST_CHECK int ns_show_here(const char **path, struct err *e);
+
 /* SIGKILL when the parent thread ends. The parent may have ended already: the caller looks. */
 MUST_CHECK int process_dies_with_parent(void);
 

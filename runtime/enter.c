@@ -49,6 +49,8 @@ int enter_namespaces(const struct runtime_plan *p, bool in_userns, int proc_fd, 
         if (userns_map_single(own, as_root ? (struct userns_ids){ 0, 0 } : own, proc_fd, e) < 0)
             return -1;
     }
+    if (p->merge && fchdir(p->stage_fd) < 0)
+        return err_sys(e, "cannot enter the stage in '%s'", p->stage_parent);
     if (ns_unshare((int)namespace_flags(p)) < 0) {
         err_sys(e, "cannot make the container's namespaces");
         err_code_set(e, ERR_HOST);

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -19,73 +18,35 @@
 
 /* ── the stage ── */
 
-struct stage {
-    char *parent, *name;
-    int parent_fd, fd; /* fd holds the lock that says: somebody lives here */
-};
-
 static const char *target_of(const struct runtime_plan *p)
 {
     return p->merge == PLAN_MERGE_LAYER ? p->layers[p->n_layers - 1].path : p->image_path;
 }
 
-static char *stage_prefix(const struct runtime_plan *p)
-{
-    auto_free char *base = path_base(target_of(p));
-    return mem_printf(".%.180s.hpcc-changes-", base);
-}
-
-/* What a keeper left that was killed itself, or lost its power. */
-static void sweep(const struct runtime_plan *p, const struct stage *s)
-{
-    auto_free char *prefix = stage_prefix(p);
-    int dup_fd = openat(s->parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    auto_dir DIR *d = dup_fd < 0 ? NULL : fdopendir(dup_fd);
-    for (struct dirent *de; d && (de = readdir(d));) {
-        if (!str_starts(de->d_name, prefix) || str_eq(de->d_name, s->name))
-            continue;
-        auto_close int fd =
-            openat(s->parent_fd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-            fs_remove_tree(s->parent_fd, de->d_name, NULL) < 0)
-            log_verbose("'%s/%s' stays", s->parent, de->d_name);
-    }
-}
-
-/* Root's stage may lie in a directory of somebody else, who can put another one in its place. */
-static bool is_ours(int fd)
-{
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return false;
-    errno = EPERM;
-    return st.st_uid == geteuid() && !(st.st_mode & 077);
-}
-
-static int stage_make(const struct runtime_plan *p, struct stage *s, struct err *e)
-{
-    s->parent_fd = open(s->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->parent_fd < 0)
-        return err_sys(e, "cannot open the directory '%s'", s->parent);
-    sweep(p, s);
-    if (mkdirat(s->parent_fd, s->name, 0700) < 0) {
-        err_sys(e, "cannot make a place for the changes in '%s'", s->parent);
-        return err_hint(e, "'tmp-dir:' in hpcc.yaml names another directory");
-    }
-    s->fd = openat(s->parent_fd, s->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (s->fd < 0 || !is_ours(s->fd) || mkdirat(s->fd, "upper", 0755) < 0 ||
-        mkdirat(s->fd, "work", 0755) < 0)
-        return err_sys(e, "cannot make a place for the changes in '%s'", s->parent);
-    if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
-        log_debug("no lock on '%s': %s", s->name, strerror(errno));
-    return 0;
-}
-
-static void stage_remove(const struct stage *s)
+static void stage_drop(struct stage *s)
 {
     auto_err struct err why = { 0 };
-    if (s->parent_fd >= 0 && fs_remove_tree(s->parent_fd, s->name, &why) < 0)
-        log_warn("'%s/%s' stays: %s", s->parent, s->name, why.msg);
+    if (stage_remove(s, &why) < 0)
+        log_warn("the changes are not all removed: %s", why.msg);
+}
+
+static int stage_new(const struct runtime_plan *p, struct stage *s, struct err *e)
+{
+    auto_free char *name = path_base(target_of(p));
+    const struct stage_spec spec = { p->stage_parent_fd, p->stage_parent, name, PLACE_CHANGES };
+    if (stage_plan(&spec, s, e) < 0)
+        return -1;
+    place_sweep(&s->at);
+    if (stage_make(s, e) < 0) {
+        err_wrap(e, "cannot make a place for the changes");
+        return err_hint(e, "'tmp-dir:' in hpcc.yaml names another directory");
+    }
+    if (mkdirat(s->fd, "upper", 0755) < 0 || mkdirat(s->fd, "work", 0755) < 0) {
+        err_sys(e, "cannot make a place for the changes in '%s'", p->stage_parent);
+        stage_drop(s);
+        return -1;
+    }
+    return 0;
 }
 
 /* ── in the keeper ── */
@@ -107,7 +68,7 @@ static int merge_stage(const struct runtime_plan *p, const struct stage *s,
     bool as_root = p->flags & RUNTIME_FAKEROOT;
     auto_close int upper = openat(s->fd, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (upper < 0)
-        return err_sys(e, "cannot open '%s/%s/upper'", s->parent, s->name);
+        return err_sys(e, "cannot open '%s/%s/upper'", s->at.path, s->name);
     const struct image_merge_spec spec = {
         .upper_fd = upper,
         .layer = p->merge == PLAN_MERGE_LAYER,
@@ -124,7 +85,7 @@ static int merge_stage(const struct runtime_plan *p, const struct stage *s,
 struct keeping {
     const struct runtime_plan *p;
     struct image_merge *merge;
-    struct stage stage;
+    struct stage *stage;
     int order, ready, result; /* our ends */
 };
 
@@ -149,40 +110,28 @@ NORETURN static void keeper_main(struct keeping *k)
     if (!isatty(STDERR_FILENO)) /* where lines would come between the program's own */
         progress_sink_set(NULL);
     int rc = enter(k->p, &e);
-    if (rc == 0)
-        rc = stage_make(k->p, &k->stage, &e);
     tell(&k->ready, &e);
     ssize_t n = 0;
     while (rc == 0 && (n = read(k->order, &order, 1)) < 0 && errno == EINTR)
         ;
     if (rc < 0 || n != 1) {
-        stage_remove(&k->stage);
+        stage_drop(k->stage);
         _exit(0);
     }
-    if (merge_stage(k->p, &k->stage, k->merge, &e) == 0)
-        stage_remove(&k->stage);
+    if (merge_stage(k->p, k->stage, k->merge, &e) == 0)
+        stage_drop(k->stage);
     tell(&k->result, &e);
     _exit(0);
 }
 
 /* ── in the caller ── */
 
-/* By its name, as the container will: it must be what the keeper made. */
-static int find_stage(struct runtime_plan *p, const struct stage *s, struct err *e)
-{
-    p->stage = path_join(s->parent, s->name);
-    p->stage_fd = open(p->stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return p->stage_fd < 0 || !is_ours(p->stage_fd) ? err_sys(e, "cannot open '%s'", p->stage) : 0;
-}
-
-static int await_stage(struct runtime_plan *p, const struct stage *s, int ready_fd, struct err *e)
+static int await_keeper(int ready_fd, struct err *e)
 {
     auto_err struct err from_keeper = { 0 };
     if (wire_receive(ready_fd, &from_keeper, NULL) != 1)
         return err_set(e, ERR_FAILED, "the keeper of the changes died before it was ready");
-    if (from_keeper.code != ERR_NONE)
-        return err_move(e, &from_keeper);
-    return find_stage(p, s, e);
+    return from_keeper.code == ERR_NONE ? 0 : err_move(e, &from_keeper);
 }
 
 struct pipes {
@@ -205,20 +154,19 @@ static void pipes_fini(struct pipes *x)
 int keeper_start(struct runtime_plan *p, struct image_merge *merge, struct keeper *k, struct err *e)
 {
     cleanup_with(pipes_fini) struct pipes x = PIPES_INIT;
-    auto_free char *prefix = stage_prefix(p);
-    auto_free char *name = mem_printf("%s%ld", prefix, (long)getpid());
-    struct keeping in_child = {
-        .p = p,
-        .merge = merge,
-        .stage = { .parent = p->stage_parent, .name = name, .parent_fd = -1, .fd = -1 },
-    };
+    struct keeping in_child = { .p = p, .merge = merge, .stage = &k->stage };
     if (pipe2(x.order, O_CLOEXEC) < 0 || pipe2(x.ready, O_CLOEXEC) < 0 ||
         pipe2(x.result, O_CLOEXEC) < 0)
         return err_sys(e, "cannot start the keeper of the changes");
     fflush(NULL);
+    if (stage_new(p, &k->stage, e) < 0)
+        return -1;
     k->pid = fork();
-    if (k->pid < 0)
-        return err_sys(e, "cannot start the keeper of the changes");
+    if (k->pid < 0) {
+        err_sys(e, "cannot start the keeper of the changes");
+        stage_drop(&k->stage);
+        return -1;
+    }
     if (k->pid == 0) {
         close(x.order[1]);
         in_child.order = x.order[0];
@@ -226,24 +174,51 @@ int keeper_start(struct runtime_plan *p, struct image_merge *merge, struct keepe
         in_child.result = x.result[1];
         keeper_main(&in_child);
     }
+    p->stage_fd = k->stage.fd;
     k->order_fd = steal_fd(&x.order[1]);
     k->result_fd = steal_fd(&x.result[0]);
     cleanup_fd(&x.ready[1]);
     x.ready[1] = -1;
-    return await_stage(p, &in_child.stage, x.ready[0], e);
+    return await_keeper(x.ready[0], e);
 }
 
-/* Give the stage a name that is seen, and that no sweep takes. It is what --overlay takes. */
-static int keep_stage(const struct runtime_plan *p, struct err *e)
+static bool leads_to_stage(const struct stage *s, const char *name)
 {
-    auto_free char *base = path_base(target_of(p));
-    auto_free char *kept =
-        mem_printf("%s/%.180s.changes-%ld", p->stage_parent, base, (long)getpid());
-    bool renamed = rename(p->stage, kept) == 0;
+    struct stat st, now;
+    return fstat(s->fd, &st) == 0 && fstatat(s->at.dir_fd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+           now.st_dev == st.st_dev && now.st_ino == st.st_ino;
+}
+
+static int rename_to_new(const struct stage *s, const char *name)
+{
+    struct stat st;
+    int dir = s->at.dir_fd;
+    if (renameat2(dir, s->name, dir, name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return -1;
+    return renameat(dir, s->name, dir, name); /* NFS and Lustre: a directory replaces no file */
+}
+
+/* A name that is seen, and that no sweep takes. What is there is never replaced. */
+static char *show_stage(const struct stage *s)
+{
+    enum { TRIES = 100 };
+    for (unsigned n = 1; n <= TRIES && leads_to_stage(s, s->name); n++) {
+        auto_free char *name = mem_printf("%.180s.changes-%u", s->at.name, n);
+        if (rename_to_new(s, name) == 0 && leads_to_stage(s, name))
+            return steal_ptr(name);
+    }
+    return mem_strdup(s->name);
+}
+
+static int keep_stage(const struct runtime_plan *p, const struct stage *s, struct err *e)
+{
+    auto_free char *name = show_stage(s);
     err_wrap(e, "the program has ended, but its changes could not be written to '%s'",
              target_of(p));
-    return err_hint(e, "nothing is lost: the changes are in '%s', which '--overlay' takes",
-                    renamed ? kept : p->stage);
+    return err_hint(e, "nothing is lost: the changes are in '%s/%s', which '--overlay' takes",
+                    s->at.path, name);
 }
 
 int keeper_merge(const struct runtime_plan *p, struct keeper *k, struct err *e)
@@ -257,7 +232,7 @@ int keeper_merge(const struct runtime_plan *p, struct keeper *k, struct err *e)
     if (from_keeper.code == ERR_NONE)
         return 0;
     err_move(e, &from_keeper);
-    return keep_stage(p, e);
+    return keep_stage(p, &k->stage, e);
 }
 
 void keeper_stop(struct keeper *k)
@@ -268,4 +243,5 @@ void keeper_stop(struct keeper *k)
     while (k->pid > 0 && waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     k->pid = 0;
+    stage_fini(&k->stage);
 }

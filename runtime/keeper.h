@@ -7,19 +7,22 @@
  * from the terminal reaches it, and an ordinary user's is root of a user namespace: it can read
  * and remove all that the run has written, whatever its modes. */
 
+#include "base/stage.h"
 #include "runtime/plan/plan.h"
 
 struct keeper {
-    pid_t pid;     /* 0: none */
-    int order_fd;  /* its end is our death */
-    int result_fd; /* one wire message after the merge */
+    struct stage stage; /* the keeper removes it, or the merge's failure keeps it */
+    pid_t pid;          /* 0: none */
+    int order_fd;       /* its end is our death */
+    int result_fd;      /* one wire message after the merge */
 };
 #define KEEPER_INIT                                                                                \
     {                                                                                              \
-        .order_fd = -1, .result_fd = -1                                                            \
+        .stage = STAGE_INIT, .order_fd = -1, .result_fd = -1                                       \
     }
 
-/* Start it and have it make the stage: P's stage and stage_fd are set. MERGE is begun. */
+/* Make the stage, with 'upper' and 'work' for an overlay, and start it: P's stage_fd is set, lent
+ * by K. MERGE is begun. */
 MUST_CHECK int keeper_start(struct runtime_plan *p, struct image_merge *merge, struct keeper *k,
                             struct err *e);
 

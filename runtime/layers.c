@@ -151,17 +151,17 @@ static int take_layer(struct newroot *r, const struct runtime_plan *p, size_t n,
     return 0;
 }
 
-/* The stage by its name, which only now is in a mount of this namespace: it must be the one that
- * was made. */
+/* enter_namespaces left us standing in the stage: so it came along into this mount namespace, where
+ * the keeper's descriptor of it cannot be mounted. */
 static int take_stage(struct stack *s, const struct runtime_plan *p, struct err *e)
 {
     struct stat a, b;
-    auto_close int fd = open(p->stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    auto_close int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &a) < 0 || fstat(p->stage_fd, &b) < 0)
-        return err_sys(e, "cannot open the stage '%s'", p->stage);
+        return err_sys(e, "cannot open the stage in '%s'", p->stage_parent);
     if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
-        return err_set(e, ERR_FAILED, "the stage '%s' was replaced just now", p->stage);
-    return take_upper(s, fd, p->stage, e);
+        return err_set(e, ERR_BUG, "the stage is not the working directory");
+    return take_upper(s, fd, p->stage_parent, e);
 }
 
 static int take_own_upper(struct newroot *r, const struct runtime_plan *p, struct stack *s,

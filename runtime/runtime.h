@@ -128,18 +128,33 @@ void runtime_env_explain(const struct runtime_plan *p, const char *const *envp,
                          struct runtime_env_item **out, size_t *n);
 void runtime_env_items_free(struct runtime_env_item *v, size_t n);
 
+/* A directory that a worker sees at a place of its own, so that nobody outside who renames what
+ * leads to it changes what the worker's programs find by that name. */
+struct runtime_own_dir {
+    int fd;           /* opened by the caller or by prepare; in main: the same directory, in a mount
+                         of main's own, so that it and what is opened below it can be bound */
+    const char *path; /* in main: where it is seen; static */
+};
+
 /* ── worker: a confined child for the build ──────────────────────────────────────────────────── */
 
 struct runtime_worker_spec {
     /* Runs in the child: uid and gid 0 in its view, own mount, pid, ipc and uts namespaces, no
      * terminal, killed with all its descendants when the caller dies. Returns 0, or -1 with E set;
      * E and RESULT come home. Descriptors opened by the caller do not belong to the worker's mount
-     * namespace: open the root that runtime_script_run shall enter in here. */
+     * namespace: open the root that runtime_script_run shall enter below DIR. */
     int (*main)(void *ctx, struct str *result, struct err *e);
 
+    /* Runs before main, with main's ids but in the caller's mount namespace; what it puts into CTX
+     * is there for main and for cleanup. When it fails, main does not run, but cleanup does. NULL:
+     * nothing. */
+    int (*prepare)(void *ctx, struct err *e);
+
+    struct runtime_own_dir *dir; /* NULL: none */
+
     /* Runs when main and all its descendants are gone, however they ended, also when the caller was
-     * killed: same ids as main, so that it can remove what main made (the stage). It sees CTX as it
-     * was before main. NULL: nothing. */
+     * killed: same ids as main, so that it can remove what main made (the stage). It sees CTX as
+     * prepare left it. NULL: nothing. */
     void (*cleanup)(void *ctx);
     void *ctx;
 

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -30,10 +31,12 @@ struct worker {
     int life[2];   /* the caller holds [1]; its end is the caller's death */
     int report[2]; /* one wire message */
     int sync[2];   /* [0] caller, [1] monitor: "unshared" and "mapped" */
+    char *cwd;     /* where the caller works, while we stand in spec->dir */
+    int cwd_fd;
 };
 #define WORKER_INIT                                                                                \
     {                                                                                              \
-        .life = { -1, -1 }, .report = { -1, -1 }, .sync = { -1, -1 }                               \
+        .life = { -1, -1 }, .report = { -1, -1 }, .sync = { -1, -1 }, .cwd_fd = -1                 \
     }
 
 static void drop_fd(int *fd)
@@ -49,6 +52,8 @@ static void worker_fini(struct worker *w)
         drop_fd(&w->report[i]);
         drop_fd(&w->sync[i]);
     }
+    drop_fd(&w->cwd_fd);
+    free(w->cwd);
 }
 
 static int enter_userns(struct worker *w, struct err *e)
@@ -68,9 +73,22 @@ static int enter_userns(struct worker *w, struct err *e)
     return 0;
 }
 
+/* A descriptor stays in the mount namespace in which it was opened, and nothing of another one can
+ * be bound; but the working directory comes along into a new one. */
+static int stand_in_dir(struct worker *w, struct err *e)
+{
+    w->cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    w->cwd = getcwd(NULL, 0);
+    return fchdir(w->spec->dir->fd) < 0 ? err_sys(e, "cannot enter the worker's directory") : 0;
+}
+
 static int enter_namespaces(struct worker *w, struct err *e)
 {
     if (w->userns && enter_userns(w, e) < 0)
+        return -1;
+    if (w->spec->prepare && w->spec->prepare(w->spec->ctx, e) < 0)
+        return -1;
+    if (w->spec->dir && stand_in_dir(w, e) < 0)
         return -1;
     if (ns_unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS) < 0) {
         err_sys(e, "cannot make the worker's namespaces");
@@ -81,6 +99,29 @@ static int enter_namespaces(struct worker *w, struct err *e)
     if (ns_mounts_private() < 0)
         return err_sys(e, "cannot make the worker's mounts private");
     return 0;
+}
+
+/* ── the directory of its own ── */
+
+/* We stand in it. */
+static int show_dir(struct runtime_own_dir *dir, struct err *e)
+{
+    int fd = ns_show_here(&dir->path, e);
+    if (fd < 0)
+        return -1;
+    dir->fd = fd; /* the other stays open: who locked the directory locked that one */
+    return 0;
+}
+
+/* By its name, which must lead where it led; one that cannot be found any more (removed, shut) is
+ * the old one still, in the caller's mounts. */
+static int go_back(const struct worker *w, struct err *e)
+{
+    struct stat was, now;
+    if (w->cwd && chdir(w->cwd) == 0 && stat(".", &now) == 0 && fstat(w->cwd_fd, &was) == 0 &&
+        now.st_dev == was.st_dev && now.st_ino == was.st_ino)
+        return 0;
+    return fchdir(w->cwd_fd) < 0 ? err_sys(e, "cannot go back to the working directory") : 0;
 }
 
 /* Pid 1. LINK is a pipe whose other end the monitor alone holds. */
@@ -99,6 +140,8 @@ NORETURN static void init_main(struct worker *w, int link)
         err_sys(&e, "cannot make the worker's mount namespace");
     else if (ns_fresh_proc() < 0)
         log_debug("no fresh /proc in the worker: %s", strerror(errno));
+    if (!e.msg && w->spec->dir && show_dir(w->spec->dir, &e) == 0 && go_back(w, &e) < 0)
+        log_debug("the worker stays in its directory");
     if (!e.msg && w->spec->main(w->spec->ctx, &result, &e) < 0 && !e.code)
         err_set(&e, ERR_BUG, "the worker failed without a word");
     int failed = e.code != ERR_NONE;

@@ -82,17 +82,20 @@ static bool takes_uppers(int fd)
     return true;
 }
 
+/* Opened once: the stage is made in what was found fit. */
 static void choose_stage(struct runtime_plan *p, const struct runtime_spec *spec)
 {
     const char *image =
         p->merge == PLAN_MERGE_LAYER ? p->layers[p->n_layers - 1].path : p->image_path;
     auto_free char *beside = path_dir(image);
-    auto_close int fd = open(beside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    auto_close int fd = spec->tmp_dir ? -1 : open(beside, flags);
     const char *temp = strv_env_value(spec->envp, "TMPDIR");
     bool local = fd >= 0 && takes_uppers(fd);
     p->stage_parent = spec->tmp_dir ? mem_strdup(spec->tmp_dir)
                       : local       ? steal_ptr(beside)
                                     : mem_strdup(temp && temp[0] == '/' ? temp : "/tmp");
+    p->stage_parent_fd = local ? steal_fd(&fd) : open(p->stage_parent, flags);
 }
 
 /* The writable layer stays uppermost, wherever it was given. */
@@ -144,7 +147,6 @@ void plan_layers_free(struct runtime_plan *p)
         free(p->layers[i].path);
     }
     free(p->layers);
-    cleanup_fd(&p->stage_fd);
+    cleanup_fd(&p->stage_parent_fd);
     free(p->stage_parent);
-    free(p->stage);
 }

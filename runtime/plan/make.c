@@ -149,7 +149,7 @@ int runtime_plan_make(const struct runtime_spec *spec, struct runtime_plan **out
 {
     auto_runtime_plan struct runtime_plan *p = mem_zero(1, sizeof *p);
     p->image_fd = -1;
-    p->stage_fd = -1;
+    p->stage_parent_fd = p->stage_fd = -1;
     p->flags = spec->flags;
     p->uid = geteuid();
     p->gid = getegid();

@@ -109,8 +109,8 @@ struct runtime_plan {
     size_t n_layers;
     enum plan_merge merge;
     char *stage_parent; /* for a merge: the directory in which the stage is made */
-    char *stage;        /* the stage, once runtime_perform_merging has made it */
-    int stage_fd;
+    int stage_parent_fd;
+    int stage_fd; /* the stage, once runtime_perform_merging has made it; lent by the keeper */
     char *hostname;
     char *cwd;        /* where to start; falls back to home, then "/" */
     bool cwd_is_user; /* --pwd: failing is an error */

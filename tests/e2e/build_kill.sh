@@ -124,6 +124,7 @@ check "two builds at once" old
 ok "a second build into the same image is refused"
 
 # What a power cut leaves is swept by the next build.
+mkdir -m 700 .old.img.hpcc-stage-1
 mkdir -p .old.img.hpcc-stage-1/root-0/etc
 expect 0 '' "$hpcc" bootstrap old.img ../x.def
 [ "$(ls -A)" = old.img ] || fail "not swept: $(ls -A)"

@@ -45,7 +45,7 @@ static struct plan_host ana(void)
 static struct runtime_plan *paper_image(enum plan_root root)
 {
     struct runtime_plan *p = mem_zero(1, sizeof *p);
-    p->image_fd = p->stage_fd = -1;
+    p->image_fd = p->stage_parent_fd = p->stage_fd = -1;
     p->image_path = mem_strdup("/images/demo.img");
     p->root = root;
     return p;
