@@ -24,24 +24,40 @@ static bool is_ours(const struct stat *st)
     return st->st_uid == geteuid() && !(st->st_mode & 022);
 }
 
+/* Whether another user cannot exchange what is ours in there: a directory of ours, or one like /tmp. */
+static bool keeps_ours(const struct stat *st)
+{
+    return is_ours(st) || (st->st_uid == 0 && (st->st_mode & S_ISVTX));
+}
+
+/* Each directory is judged by its descriptor, and the next one made and opened below it. */
+static bool make_subdir(const char *whole, const char *name)
+{
+    struct stat st;
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    auto_close int dir_fd = open(whole, flags);
+    if (dir_fd < 0 || fstat(dir_fd, &st) < 0 || !keeps_ours(&st) ||
+        (mkdirat(dir_fd, name, 0700) < 0 && errno != EEXIST))
+        return false;
+    auto_close int fd = openat(dir_fd, name, flags | O_NOFOLLOW);
+    return fd >= 0 && fstat(fd, &st) == 0 && is_ours(&st);
+}
+
 char *cache_subdir(const char *dir, const char *name)
 {
     auto_free char *whole = path_absolute(dir, NULL);
     auto_free char *path = path_join(whole, name);
     auto_free char *parent = path_dir(whole);
-    struct stat st;
     if (access(whole, F_OK) < 0) { /* as XDG has it: missing directories are made, for us alone */
         (void)mkdir(parent, 0700);
         (void)mkdir(whole, 0700);
     }
-    if ((mkdir(path, 0700) < 0 && errno != EEXIST) || lstat(path, &st) < 0 ||
-        !S_ISDIR(st.st_mode) || !is_ours(&st)) {
-        log_warn("'%s' cannot be used as a cache: it must be a directory of this user that nobody "
-                 "else can write",
-                 path);
-        return NULL;
-    }
-    return steal_ptr(path);
+    if (make_subdir(whole, name))
+        return steal_ptr(path);
+    log_warn("'%s' cannot be used as a cache: it must be a directory of this user that nobody "
+             "else can write",
+             path);
+    return NULL;
 }
 
 /* Open DIR/NAME when it is a regular file of ours; -1 otherwise. */

@@ -136,6 +136,19 @@ static void cache_that_others_may_write_is_not_used(void **state)
     assert_false(comes_back(p, "a"));
 }
 
+static void cache_whose_directory_others_may_write_is_not_used(void **state)
+{
+    const struct spot *p = *state;
+    assert_int_equal(chmod(p->cache, 0777), 0);
+    assert_null(cache_subdir(p->cache, "base"));
+    assert_int_equal(chmod(p->cache, 01777), 0);
+    auto_free char *path = cache_subdir(p->cache, "base"); /* only root's can be like /tmp */
+    assert_int_equal(path != NULL, geteuid() == 0);
+    assert_int_equal(chmod(p->cache, 0700), 0);
+    auto_free char *again = cache_subdir(p->cache, "base");
+    assert_non_null(again);
+}
+
 static void symlink_in_place_of_the_cache_is_not_followed(void **state)
 {
     const struct spot *p = *state;
@@ -192,6 +205,7 @@ int main(void)
         IN_PLACE(root_comes_back_as_it_was),
         IN_PLACE(damaged_root_is_dropped),
         IN_PLACE(cache_that_others_may_write_is_not_used),
+        IN_PLACE(cache_whose_directory_others_may_write_is_not_used),
         IN_PLACE(symlink_in_place_of_the_cache_is_not_followed),
         IN_PLACE(only_the_latest_roots_are_kept),
         IN_PLACE(cache_is_listed_and_cleaned),
