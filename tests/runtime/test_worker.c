@@ -255,10 +255,92 @@ static void a_broken_message_is_refused(void **state)
     close(p[0]);
 }
 
+/* ── a directory of its own ── */
+
+struct own {
+    struct runtime_own_dir dir;
+    char top[64];
+    bool prepared;
+};
+
+static int make_own(void *ctx, struct err *e)
+{
+    struct own *o = ctx;
+    o->prepared = true;
+    o->dir.fd = open(o->top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return o->dir.fd < 0 ? err_sys(e, "no directory") : 0;
+}
+
+/* Somebody outside renames what leads to it, and lays another one in its place. */
+static int look_into_own(void *ctx, struct str *result, struct err *e)
+{
+    struct own *o = ctx;
+    struct stat by_path, by_fd;
+    char gone[80], cwd[4096];
+    snprintf(gone, sizeof gone, "%s.gone", o->top);
+    if (rename(o->top, gone) < 0 || mkdir(o->top, 0700) < 0)
+        return err_sys(e, "cannot rename it");
+    if (stat(o->dir.path, &by_path) < 0 || fstat(o->dir.fd, &by_fd) < 0)
+        return err_sys(e, "cannot look at it");
+    bool same = by_path.st_ino == by_fd.st_ino && by_path.st_dev == by_fd.st_dev;
+    bool marked = faccessat(o->dir.fd, "mark", F_OK, 0) == 0;
+    cleanup_with(mounter_close) struct mounter m;
+    mounter_open(&m);
+    bool bound = mounter_root_bind(&m, o->dir.fd, 0, e) == 0;
+    rmdir(o->top);
+    str_addf(result, "%d%d%d%d %s", o->prepared, same, marked, bound, getcwd(cwd, sizeof cwd));
+    return rename(gone, o->top);
+}
+
+static void it_sees_its_own_directory_where_nobody_outside_renames_it(void **state)
+{
+    (void)state;
+    auto_err struct err e = { 0 };
+    auto_str struct str result = { 0 };
+    struct own o = { .dir = { .fd = -1 }, .top = "/tmp/hpcc-test-own-XXXXXX" };
+    struct runtime_worker_spec spec = {
+        .main = look_into_own, .prepare = make_own, .ctx = &o, .dir = &o.dir
+    };
+    char mark[80];
+    auto_free char *cwd = getcwd(NULL, 0);
+    if (!workers_work())
+        skip();
+    assert_non_null(mkdtemp(o.top));
+    snprintf(mark, sizeof mark, "%s/mark", o.top);
+    assert_int_equal(mkdir(mark, 0700), 0);
+    int rc = runtime_worker_run(&spec, &result, &e);
+    rmdir(mark);
+    rmdir(o.top);
+    if (rc < 0)
+        fail_msg("%s", e.msg);
+    auto_free char *want = mem_printf("1111 %s", cwd);
+    assert_string_equal(str_text(&result), want);
+    assert_false(o.prepared); /* that was in the worker */
+}
+
+static int cannot_prepare(void *ctx, struct err *e)
+{
+    (void)ctx;
+    return err_set(e, ERR_STEP, "not today");
+}
+
+static void it_does_not_start_when_it_cannot_be_prepared(void **state)
+{
+    (void)state;
+    auto_err struct err e = { 0 };
+    struct runtime_worker_spec spec = { .main = fail_with_words, .prepare = cannot_prepare };
+    if (!workers_work())
+        skip();
+    assert_int_equal(runtime_worker_run(&spec, NULL, &e), -1);
+    assert_string_equal(e.msg, "not today");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_worker_is_root_and_pid_1_in_its_own_view),
+        cmocka_unit_test(it_sees_its_own_directory_where_nobody_outside_renames_it),
+        cmocka_unit_test(it_does_not_start_when_it_cannot_be_prepared),
         cmocka_unit_test(its_error_comes_home_whole),
         cmocka_unit_test(a_result_larger_than_a_pipe_comes_home),
         cmocka_unit_test(a_worker_that_dies_without_a_word_is_an_error),
