@@ -348,7 +348,8 @@ propagation() {
     prop_away() { umount -R "$work/prop" 2> /dev/null || true; }
     cleanup_hooks+=(prop_away)
     mkdir -p prop/late prop/own
-    "$hpcc" exec --silent -B "$work/prop:/par" root sh -c 'echo up; i=0
+    # an ordinary user's: into root's container nothing comes later, see run_attacks_root.sh
+    as_user "$hpcc" exec --silent -B "$work/prop:/par" root sh -c 'echo up; i=0
         while [ ! -e /par/late/f ] && [ $((i += 1)) -lt 100 ]; do sleep 0.05; done; cat /par/late/f' > prop.out 2>&1 &
     for i in $(seq 100); do if grep -q up prop.out; then break; fi; sleep 0.05; done
     mount -t tmpfs late prop/late
