@@ -38,7 +38,7 @@ static inline void cleanup_str(struct str *s)
 
 static inline bool str_eq(const char *a, const char *b)
 {
-    return a == b || (a && b && strcmp(a, b) == 0);
+    return a && b ? strcmp(a, b) == 0 : a == b;
 }
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);

@@ -210,22 +210,11 @@ static void hostile_values_are_refused_by_line(void **state)
                 "Bootstrap: debootstrap\nOSVersion: bookworm\n%s: good %s\n", keys[k], words[i]);
             expect_bad(*state, text, "x.def:3:1: error[bad-value]");
         }
-    static const char *const urls[] = { "--option",
-                                        "/path",
-                                        "gopher://x/y",
-                                        "ssh://x/y",
-                                        "copy:/x",
-                                        "http://",
-                                        "http://-x/",
-                                        "http://x/`id`",
-                                        "http://x/$(id)",
-                                        "http://x/;id",
-                                        "http://x/a b",
-                                        "http://x/'",
-                                        "http://x/\"",
-                                        "file://host/x",
-                                        "http://x/\\"
-                                        "y" };
+    static const char *const urls[] = { "--option",     "/path",         "gopher://x/y",
+                                        "ssh://x/y",    "copy:/x",       "http://",
+                                        "http://-x/",   "http://x/`id`", "http://x/$(id)",
+                                        "http://x/;id", "http://x/a b",  "http://x/'",
+                                        "http://x/\"",  "file://host/x", "http://x/\\y" };
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
         auto_free char *text =
             mem_printf("Bootstrap: debootstrap\nOSVersion: bookworm\nMirrorURL: %s\n", urls[i]);

@@ -99,6 +99,7 @@ static void links_out_of_the_root_are_not_followed(void **state)
     assert_non_null(mkdtemp(outside));
     auto_free char *file = path_join(outside, "file");
     auto_close int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
     assert_int_equal(fs_symlink_at(r->fd, file, "/etc/resolv.conf", NULL), 0);
     assert_int_equal(fs_symlink_at(r->fd, outside, "/var/cache/apt/archives", NULL), 0);
     struct deb_plan p = plan_for("http://m.example/debian", false);

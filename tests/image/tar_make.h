@@ -26,33 +26,48 @@ static inline void tar_pad(struct str *tar)
         str_add_c(tar, 0);
 }
 
+/* A header's field of octal digits and a NUL. */
+static inline void tar_octal(char *field, size_t size, uint64_t value)
+{
+    field[--size] = 0;
+    while (size > 0) {
+        field[--size] = (char)('0' + (value & 7));
+        value >>= 3;
+    }
+}
+
+static inline void tar_text(char *field, size_t size, const char *text)
+{
+    memcpy(field, text, strnlen(text, size - 1));
+}
+
 static inline void tar_entry(struct str *tar, const struct entry *x)
 {
     char h[512] = { 0 };
     size_t len = x->data ? (x->data_len ? x->data_len : strlen(x->data)) : 0;
-    snprintf(h, 100, "%s", x->name);
-    snprintf(h + 100, 8, "%07o", x->mode ? x->mode & 07777 : 0644);
-    snprintf(h + 108, 8, "%07o", 0);
-    snprintf(h + 116, 8, "%07o", 0);
-    snprintf(h + 124, 12, "%011zo", len);
-    snprintf(h + 136, 12, "%011o", 1000);
+    tar_text(h, 100, x->name);
+    tar_octal(h + 100, 8, x->mode ? x->mode & 07777 : 0644);
+    tar_octal(h + 108, 8, 0);
+    tar_octal(h + 116, 8, 0);
+    tar_octal(h + 124, 12, len);
+    tar_octal(h + 136, 12, 1000);
     if (x->size)
         memcpy(h + 124, x->size, 12);
     if (x->mtime)
         memcpy(h + 136, x->mtime, 12);
     h[156] = x->type;
     if (x->link)
-        snprintf(h + 157, 100, "%s", x->link);
+        tar_text(h + 157, 100, x->link);
     memcpy(h + 257, "ustar\00000", 8);
     if (x->type == '3' || x->type == '4') {
-        snprintf(h + 329, 8, "%07o", 1);
-        snprintf(h + 337, 8, "%07o", 3);
+        tar_octal(h + 329, 8, 1);
+        tar_octal(h + 337, 8, 3);
     }
     memset(h + 148, ' ', 8);
     unsigned sum = 0;
     for (size_t i = 0; i < sizeof h; i++)
         sum += (unsigned char)h[i];
-    snprintf(h + 148, 8, "%06o", sum);
+    tar_octal(h + 148, 7, sum); /* the blank after the NUL stays */
     str_add_n(tar, h, sizeof h);
     if (len)
         str_add_n(tar, x->data, len);

@@ -89,6 +89,7 @@ static bool merge_with(const struct scene *sc, const struct image_merge_spec *ho
         fail_msg("%s", e.msg);
     auto_close int now = image_open(sc->image, &info, &e);
     auto_image_reader struct image_reader *r = case_reader_open(now, 0);
+    assert_non_null(r);
     return changed;
 }
 

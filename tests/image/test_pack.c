@@ -275,7 +275,6 @@ static void attributes_beyond_a_block_are_refused(void **state)
 static void a_deep_tree_needs_no_more_descriptors(void **state)
 {
     const struct spot *p = *state;
-    auto_free char *back = path_join(p->dir, "back");
     enum { DEPTH = 700 };
     int fd = open(p->tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; i < DEPTH; i++) {

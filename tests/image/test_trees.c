@@ -274,6 +274,7 @@ static void a_directory_with_two_names_is_damage(void **state)
     auto_err struct err e = { 0 };
     struct image_info info;
     auto_close int first = open_image(sc, &info), out = new_dir(sc, "out7");
+    assert_true(first >= 0);
     auto_free char *path = path_join(sc->dir, "image");
     debugfs(path, "link sub sub/loop"); /* a directory in itself */
     auto_close int image = image_open(path, &info, &e);

@@ -93,8 +93,8 @@ static void plain_scripts_are_run_as_a_shell_would(void **state)
         "export PATH=/opt/bin:$PATH",
         "export PATH=\"/opt/bin:${PATH}\"",
         "LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/libs\nexport LD_LIBRARY_PATH",
-        "LD_LIBRARY_PATH=/x\nLD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/libs\n"
-        "export LD_LIBRARY_PATH",
+        ("LD_LIBRARY_PATH=/x\nLD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/libs\n"
+         "export LD_LIBRARY_PATH"),
         "export A=${EMPTY:-x} B=${EMPTY:+y} C=${ONE:-x} D=${ONE:+y} E=${NONE:-x}",
         "export LANG=\"${LANG:-\"C.UTF-8\"}\"",
         "A=${NONE:-a b> c}; export A",
