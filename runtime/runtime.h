@@ -94,8 +94,7 @@ MUST_CHECK int runtime_perform(const struct runtime_plan *p, int *status, struct
 /* The rest of an image server's life, in the process that was started for it: become the owner,
  * open the tree with OPEN, tell SOCK_FD how that went, take the FUSE device from there, confine
  * this process and serve until the mount is gone. ext images are served by a child of the caller
- * itself; squashfs by a program of its own, started with IMAGE_FD SOCK_FD FS_OFFSET OWNER_UID
- * OWNER_GID ALL_ROOT IMAGE_PATH */
+ * itself; squashfs by a program of its own, which reads SPEC from its words. */
 struct runtime_serve_spec {
     int image_fd, sock_fd;
     int listen_fd;          /* where other runs ask to share the mount; -1: nowhere */
@@ -107,6 +106,10 @@ struct runtime_serve_spec {
     int (*open)(int fd, uint64_t offset, struct image_tree **out, struct err *e);
 };
 NORETURN void runtime_serve(const struct runtime_serve_spec *spec);
+
+/* Fill OUT, but for its `open`, from the words that such a program was started with; ARGV[0] is its
+ * name. OUT's path points into ARGV. -1: these are not hpcc's words. */
+MUST_CHECK int runtime_serve_read(int argc, char *const *argv, struct runtime_serve_spec *out);
 
 /* Whether the plan writes into an image that only a merge at the end can change: it needs
  * runtime_perform_merging, which links what writes images. */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "jail/jail.h"
+#include "runtime/serve_words.h"
 #include "runtime/share.h"
 
 enum { READY_TIMEOUT_S = 30 };
@@ -16,23 +17,17 @@ enum { READY_TIMEOUT_S = 30 };
 
 /* Another program reads squashfs, so that this one need not load what that takes. It gets nothing
  * of the caller's environment. */
-static int exec_squashfs(const struct runtime_plan *p, const struct server *s, struct err *e)
+static int exec_squashfs(const char *program, const struct runtime_serve_spec *spec, struct err *e)
 {
-    const int keep[] = { p->image_fd, s->sock_fd, s->listen_fd };
-    auto_free char *fds = mem_printf("%d,%d,%d", keep[0], keep[1], keep[2]);
-    auto_free char *offset = mem_printf("%llu", (unsigned long long)p->image.fs_offset);
-    auto_free char *uid = mem_printf("%u", p->drop_to_owner ? p->owner_uid : 0);
-    auto_free char *gid = mem_printf("%u", p->drop_to_owner ? p->owner_gid : 0);
-    char all_root[] = { p->all_root ? '1' : '0', 0 };
-    char *const argv[] = {
-        p->squashfs_server, fds, offset, uid, gid, all_root, p->image_path, NULL
-    };
+    const int keep[] = { spec->image_fd, spec->sock_fd, spec->listen_fd };
+    auto_strv struct strv argv = { 0 };
     char *const envp[] = { NULL };
+    serve_words_write(program, spec, &argv);
     for (size_t i = 0; i < ARRAY_LEN(keep); i++)
         if (keep[i] >= 0 && fcntl(keep[i], F_SETFD, 0) < 0)
             return err_sys(e, "cannot hand over descriptors");
-    execve(p->squashfs_server, argv, envp);
-    err_sys(e, "cannot start '%s'", p->squashfs_server);
+    execve(program, argv.v, envp);
+    err_sys(e, "cannot start '%s'", program);
     return err_code_set(e, ERR_HOST);
 }
 
@@ -40,10 +35,6 @@ static int exec_squashfs(const struct runtime_plan *p, const struct server *s, s
 NORETURN static void server_main(const struct runtime_plan *p, const struct server *s)
 {
     log_sink_set(NULL);
-    if (p->image.kind != IMAGE_EXT) {
-        auto_err struct err e = { 0 };
-        _exit(exec_squashfs(p, s, &e) < 0 && wire_send(s->sock_fd, &e, NULL) < 0 ? 2 : 1);
-    }
     const struct runtime_serve_spec spec = {
         .image_fd = p->image_fd,
         .sock_fd = s->sock_fd,
@@ -55,6 +46,13 @@ NORETURN static void server_main(const struct runtime_plan *p, const struct serv
         .all_root = p->all_root,
         .open = image_tree_open_ext,
     };
+    if (p->image.kind != IMAGE_EXT) {
+        auto_err struct err e = { 0 };
+        _exit(exec_squashfs(p->squashfs_server, &spec, &e) < 0 &&
+                      wire_send(s->sock_fd, &e, NULL) < 0
+                  ? 2
+                  : 1);
+    }
     runtime_serve(&spec);
 }
 

@@ -16,7 +16,7 @@ struct yum_session {
     struct yum_transaction trans;
 };
 
-/* Read the headers, open the repositories, solve. QUIET: no notices (`--dry-run --json`). */
+/* Read the headers, open the repositories, solve. */
 MUST_CHECK int yum_session_open(const struct agent_input *in, struct yum_session *out,
                                 struct err *e);
 void yum_session_close(struct yum_session *s);
