@@ -7,7 +7,7 @@
 #include "base/path.h"
 #include "cli/cli.h"
 
-/* The other programs stand beside hpcc in the build tree and in ../libexec/hpcc once installed. The
+/* The other programs stand beside hpcc in the build tree and in libexec/hpcc once installed. The
  * place is found from the kernel's own account of this program, never from argv[0] or $PATH. */
 static int own_dir(char **dir, struct err *e)
 {
@@ -23,7 +23,7 @@ static int own_dir(char **dir, struct err *e)
     return 0;
 }
 
-static const char *const places[] = { "", "../" HPCC_LIBEXEC_NAME "/hpcc/" };
+static const char *const places[] = { "", HPCC_LIBEXEC_DIR "/hpcc/" };
 
 char *cli_squashfs_server(void)
 {

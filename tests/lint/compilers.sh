@@ -9,7 +9,7 @@ command -v pkg-config > /dev/null || lint_skip "pkg-config is not installed"
 
 flags=(-std=gnu17 -fsyntax-only -Wall -Wextra -Wshadow -Wformat=2 -Wvla -Wstrict-prototypes -Werror
     -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 '-DHPCC_VERSION="0"' -DHPCC_BUILD -DHPCC_FULL
-    '-DHPCC_LIBEXEC_NAME="libexec"' -I.)
+    '-DHPCC_LIBEXEC_DIR="../libexec"' -I.)
 
 check() {
     local libs
