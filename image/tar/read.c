@@ -130,8 +130,6 @@ static int take_times(struct archive_entry *entry, struct source_node *n, const 
     n->atime_nsec = n->mtime_nsec;
     if (archive_entry_atime_is_set(entry))
         take_time(atime, archive_entry_atime_nsec(entry) % 1000000000, &n->atime, &n->atime_nsec);
-    n->ctime = n->mtime; /* of the file in the archive; ours begins with the image */
-    n->ctime_nsec = n->mtime_nsec;
     if (n->mtime < TIME_MIN || n->atime < TIME_MIN)
         return bad_entry(path, "has a time that no image can hold", e);
     return 0;

@@ -119,10 +119,8 @@ static int take_node(struct filling *f, struct source_node *n, const struct imag
     n->size = S_ISREG(st->mode) ? st->size : 0;
     n->atime = st->atime;
     n->mtime = st->mtime;
-    n->ctime = st->ctime;
     n->atime_nsec = st->atime_nsec;
     n->mtime_nsec = st->mtime_nsec;
-    n->ctime_nsec = st->ctime_nsec;
     n->data = st->ino;
     if (S_ISLNK(st->mode) && take_target(f, n) < 0)
         return -1;

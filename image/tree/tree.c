@@ -53,9 +53,22 @@ static void table_grow(struct source *s)
     free(old);
 }
 
-struct source_node *source_find(const struct source *s, const struct source_node *parent,
+/* Not before somebody asks: a tree that is only read in and written out needs none. */
+static void table_build(struct source *s)
+{
+    do
+        table_grow(s);
+    while (s->table_size <= s->n_nodes);
+    for (struct source_node *n = s->root; n; n = source_next(n, false))
+        if (n->parent)
+            table_put(s, n);
+}
+
+struct source_node *source_find(struct source *s, const struct source_node *parent,
                                 const char *name, size_t len)
 {
+    if (!s->table)
+        table_build(s);
     struct source_node *n = s->table[bucket(s, parent, name, len)];
     while (n && (n->parent != parent || strlen(n->name) != len || memcmp(n->name, name, len) != 0))
         n = n->next_hash;
@@ -73,7 +86,6 @@ static void node_free(struct source_node *n)
     free(n->xattrs);
     free(n->children);
     free(n->target);
-    free(n->name);
     free(n);
 }
 
@@ -82,9 +94,7 @@ struct source *source_new(const struct source_ops *ops, void *ctx)
     struct source *s = mem_zero(1, sizeof *s);
     if (getrandom(&s->seed, sizeof s->seed, GRND_NONBLOCK) < 0)
         s->seed = (uint64_t)(uintptr_t)s; /* address randomisation is the next best */
-    table_grow(s);
-    s->root = mem_zero(1, sizeof *s->root);
-    s->root->name = mem_strdup("");
+    s->root = mem_zero(1, sizeof *s->root + 1);
     s->root->mode = S_IFDIR | 0755;
     s->ops = ops;
     s->ctx = ctx;
@@ -120,6 +130,16 @@ static int add_refused(const struct source_node *parent, const char *name, size_
 struct source_node *source_add(struct source *s, struct source_node *parent, const char *name,
                                size_t len, uint32_t mode, struct err *e)
 {
+    if (usable_name(name, len) && source_find(s, parent, name, len)) {
+        add_refused(parent, name, len, "is there twice", e);
+        return NULL;
+    }
+    return source_append(s, parent, name, len, mode, e);
+}
+
+struct source_node *source_append(struct source *s, struct source_node *parent, const char *name,
+                                  size_t len, uint32_t mode, struct err *e)
+{
     const char *why = NULL;
     if (!usable_name(name, len))
         why = len > SOURCE_NAME_MAX ? "has a name longer than 255 bytes" : "is not a file name";
@@ -127,25 +147,24 @@ struct source_node *source_add(struct source *s, struct source_node *parent, con
         why = "lies below something that is not a directory";
     else if (s->n_nodes >= SOURCE_NODES_MAX)
         why = "is one file more than an image may hold (16 million)";
-    else if (source_find(s, parent, name, len))
-        why = "is there twice";
     else if (S_ISDIR(mode) && depth_of(parent) >= SOURCE_DEPTH_MAX)
         why = "lies too deep (more than 2048 directories)";
     if (why) {
         add_refused(parent, name, len, why, e);
         return NULL;
     }
-    if (s->n_nodes >= s->table_size)
-        table_grow(s);
-    struct source_node *n = mem_zero(1, sizeof *n);
-    n->name = mem_strndup(name, len);
+    struct source_node *n = mem_zero(1, sizeof *n + len + 1);
+    memcpy(n->name, name, len);
     n->parent = parent;
     n->mode = mode;
     n->n_names = S_ISDIR(mode) ? 0 : 1;
     parent->children = mem_grow(parent->children, parent->n_children, sizeof *parent->children);
     n->index = parent->n_children;
     parent->children[parent->n_children++] = n;
-    table_put(s, n);
+    if (s->table && s->n_nodes >= s->table_size)
+        table_grow(s);
+    if (s->table)
+        table_put(s, n);
     s->n_nodes++;
     return n;
 }
@@ -194,10 +213,8 @@ static void leave_ring(struct source_node *n)
     heir->size = n->size;
     heir->atime = n->atime;
     heir->mtime = n->mtime;
-    heir->ctime = n->ctime;
     heir->atime_nsec = n->atime_nsec;
     heir->mtime_nsec = n->mtime_nsec;
-    heir->ctime_nsec = n->ctime_nsec;
     heir->data = n->data;
     heir->mark = n->mark;
     heir->target = steal_ptr(n->target);
@@ -220,7 +237,8 @@ void source_remove(struct source *s, struct source_node *n)
         struct source_node *last = parent->children[--parent->n_children];
         parent->children[n->index] = last;
         last->index = n->index;
-        table_drop(s, n);
+        if (s->table)
+            table_drop(s, n);
         leave_ring(n);
         node_free(n);
         s->n_nodes--;
@@ -252,10 +270,8 @@ void source_times_copy(const struct source_node *from, struct source_node *to)
 {
     to->atime = from->atime;
     to->mtime = from->mtime;
-    to->ctime = from->ctime;
     to->atime_nsec = from->atime_nsec;
     to->mtime_nsec = from->mtime_nsec;
-    to->ctime_nsec = from->ctime_nsec;
 }
 
 int source_xattr_set(struct source_node *n, const char *name, const void *value, size_t len,
@@ -298,12 +314,22 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-static void sort_children(struct source_node *n)
+int source_sort_dir(struct source_node *dir, struct err *e)
 {
-    if (n->n_children)
-        qsort(n->children, n->n_children, sizeof *n->children, by_name);
-    for (size_t i = 0; i < n->n_children; i++)
-        n->children[i]->index = i;
+    bool sorted = true;
+    for (uint32_t i = 1; i < dir->n_children && sorted; i++)
+        sorted = by_name(&dir->children[i - 1], &dir->children[i]) < 0;
+    if (sorted)
+        return 0;
+    qsort(dir->children, dir->n_children, sizeof *dir->children, by_name);
+    for (uint32_t i = 0; i < dir->n_children; i++)
+        dir->children[i]->index = i;
+    for (uint32_t i = 1; i < dir->n_children; i++) {
+        const char *name = dir->children[i]->name;
+        if (str_eq(dir->children[i - 1]->name, name))
+            return add_refused(dir, name, strlen(name), "is there twice", e);
+    }
+    return 0;
 }
 
 struct source_node *source_next(const struct source_node *n, bool skip)
@@ -318,7 +344,7 @@ struct source_node *source_next(const struct source_node *n, bool skip)
 void source_sort(struct source *s)
 {
     for (struct source_node *n = s->root; n; n = source_next(n, false))
-        sort_children(n);
+        (void)!source_sort_dir(n, NULL); /* source_add let nothing in twice */
 }
 
 int source_data_check(const struct source *s, uint64_t data, struct err *e)

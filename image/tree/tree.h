@@ -31,27 +31,27 @@ struct source_xattr {
 };
 
 struct source_node {
-    char *name; /* "" for the root */
     struct source_node *parent;
     struct source_node *link;      /* not NULL: one more name of that node, which is no link itself;
                                       all metadata is there */
     struct source_node **children; /* in canonical order after source_sort */
-    size_t n_children;
-    size_t index;                  /* among the parent's children */
+    uint32_t n_children;
+    uint32_t index;                /* among the parent's children */
     struct source_node *next_name; /* ring of all names of one file; NULL: this is the only one */
     struct source_node *next_hash;
     uint32_t n_names; /* of a file: 1 and its hard links. Directories: 0 */
     uint32_t mode;    /* type and permissions as st_mode */
     uint32_t uid, gid;
     uint32_t rdev_major, rdev_minor;
-    uint64_t size;               /* of regular files and symlinks */
-    int64_t atime, mtime, ctime; /* seconds, since 1970 or before */
-    uint32_t atime_nsec, mtime_nsec, ctime_nsec;
-    char *target;                /* of a symlink */
+    uint64_t size;        /* of regular files and symlinks */
+    int64_t atime, mtime; /* seconds, since 1970 or before */
+    uint32_t atime_nsec, mtime_nsec;
+    uint32_t n_xattrs;
     struct source_xattr *xattrs; /* in order of their names */
-    size_t n_xattrs;
-    uint64_t data; /* the filler's: where the content lies */
-    uint64_t mark; /* the writer's: e.g. the inode number; 0 at first */
+    char *target;                /* of a symlink */
+    uint64_t data;               /* the filler's: where the content lies */
+    uint64_t mark;               /* the writer's: e.g. the inode number; 0 at first */
+    char name[];                 /* "" for the root */
 };
 
 struct source_ops {
@@ -73,7 +73,7 @@ struct source {
     uint64_t n_nodes;
     uint64_t max_data; /* bytes that all contents can have at most, holes aside; 0: not known. An
                           image whose files share blocks claims more, without end */
-    struct source_node **table; /* chains by parent and name */
+    struct source_node **table; /* chains by parent and name; NULL: nobody asked yet */
     size_t table_size;          /* a power of two */
     uint64_t seed;
 };
@@ -90,19 +90,24 @@ MUST_CHECK struct source_node *source_add(struct source *s, struct source_node *
                                           const char *name, size_t len, uint32_t mode,
                                           struct err *e);
 
+/* The same for a filler that looks out for names that are there twice itself, by source_sort_dir. */
+MUST_CHECK struct source_node *source_append(struct source *s, struct source_node *parent,
+                                             const char *name, size_t len, uint32_t mode,
+                                             struct err *e);
+
 /* Make the empty node N, just added, one more name of TO (not a directory). ERR_INPUT: TO is one,
  * or has too many names. */
 MUST_CHECK int source_link(struct source_node *n, struct source_node *to, struct err *e);
 
 /* Child of PARENT, or NULL. */
-struct source_node *source_find(const struct source *s, const struct source_node *parent,
+struct source_node *source_find(struct source *s, const struct source_node *parent,
                                 const char *name, size_t len);
 
 /* Take N (not the root) and all below out of the tree. A file with other names lives on under the
  * next of them. */
 void source_remove(struct source *s, struct source_node *n);
 
-/* Give TO the three times of FROM. */
+/* Give TO the times of FROM. */
 void source_times_copy(const struct source_node *from, struct source_node *to);
 
 /* Add or replace one xattr; the value is copied. ERR_INPUT: more than SOURCE_XATTR_MAX. */
@@ -111,6 +116,9 @@ MUST_CHECK int source_xattr_set(struct source_node *n, const char *name, const v
 
 /* Put every directory's children in canonical order: by bytes of the name. */
 void source_sort(struct source *s);
+
+/* One directory's. ERR_INPUT: a name is there twice. */
+MUST_CHECK int source_sort_dir(struct source_node *dir, struct err *e);
 
 /* ERR_INPUT when DATA bytes of content are more than S can have. */
 MUST_CHECK int source_data_check(const struct source *s, uint64_t data, struct err *e);
@@ -132,10 +140,11 @@ struct source_node *source_next(const struct source_node *n, bool skip);
 
 /* A directory of this host as a tree. */
 
-/* Read the tree below ROOT_FD (lent, must outlive the source), by descriptors, following no link.
- * Mount points inside it are taken as empty directories (files: as empty files). xattrs of security
- * modules of this host are left out. Contents are read when asked for: a file that another process
- * has replaced since is ERR_FAILED. Needs /proc.
+/* Read the tree below ROOT_FD (lent, must outlive the source), by descriptors, following no link,
+ * with a few of them however deep it is. Mount points inside it are taken as empty directories
+ * (files: as empty files). xattrs of security modules of this host, and of an overlay that the tree
+ * lies on, are left out. Contents are read when asked for: a file that another process has replaced
+ * or resized since is ERR_FAILED; one that was gone before it was looked at never was there.
  *
  * only  take just this entry of ROOT_FD, and what is below it; NULL for all */
 MUST_CHECK struct source *source_from_dir(int root_fd, const char *only, struct err *e);

@@ -46,34 +46,29 @@ static uint64_t inodes_for(const struct pack_plan *p)
     return n + n / 8 + 64;
 }
 
-int image_estimate(int rootfs_fd, uint64_t *size_bytes, struct err *e)
+int pack_source_size(struct source *s, uint64_t *size_bytes, struct err *e)
 {
     auto_pack_plan struct pack_plan p = { 0 };
     uint64_t n_blocks;
-    if (pack_plan(rootfs_fd, &p, e) < 0 || pack_count(&p, COUNT_ABOVE, &n_blocks, e) < 0)
+    if (pack_plan(s, &p, e) < 0 || pack_count(&p, COUNT_ABOVE, &n_blocks, e) < 0)
         return -1;
     *size_bytes = size_for(n_blocks, inodes_for(&p));
     return 0;
 }
 
-int pack_source_size(struct source *s, uint64_t *size_bytes, struct err *e)
+int image_estimate(int rootfs_fd, uint64_t *size_bytes, struct err *e)
 {
-    auto_pack_plan struct pack_plan p = { 0 };
-    uint64_t n_blocks;
-    if (pack_plan_source(s, &p, e) < 0 || pack_count(&p, COUNT_ABOVE, &n_blocks, e) < 0)
-        return -1;
-    *size_bytes = size_for(n_blocks, inodes_for(&p));
-    return 0;
+    auto_source struct source *s = source_from_dir(rootfs_fd, NULL, e);
+    return s ? pack_source_size(s, size_bytes, e) : -1;
 }
 
 /* One image on its way. */
 struct job {
     const struct image_pack_spec *spec;
-    const struct pack_from *from; /* NULL: a directory */
+    const struct pack_from *from;
     struct pack_plan plan;
     struct pack_clamp clamp;
     struct ext_make_spec make;
-    struct str key; /* of the ids */
     uint64_t n_blocks;
     bool grew;
 };
@@ -81,7 +76,17 @@ struct job {
 static void job_fini(struct job *j)
 {
     pack_plan_fini(&j->plan);
-    str_free(&j->key);
+}
+
+/* By the tree, and by DIGEST of its files' data once that is known. The listing is made again for it
+ * rather than kept: it is as large as the plan. */
+static void choose_ids(const struct job *j, const uint64_t digest[2], struct ext_ids *out)
+{
+    auto_str struct str key = { 0 };
+    pack_listing(&j->plan, &j->clamp, &key);
+    if (digest)
+        str_add_n(&key, digest, 2 * sizeof *digest);
+    ext_ids_from(key.data, key.len, out);
 }
 
 /* Make the empty file system, larger as long as the tree does not fit. */
@@ -134,14 +139,12 @@ static int tell_growth(const struct job *j, struct err *e)
 static int prepare(struct job *j, int draft_fd, struct err *e)
 {
     const struct image_pack_spec *spec = j->spec;
-    bool tight = j->from && j->from->tight && spec->size_bytes == 0;
-    int rc = j->from ? pack_plan_source(j->from->source, &j->plan, e)
-                     : pack_plan(spec->rootfs_fd, &j->plan, e);
-    if (rc < 0 || pack_count(&j->plan, tight ? 0 : COUNT_ABOVE, &j->n_blocks, e) < 0)
+    bool tight = j->from->tight && spec->size_bytes == 0;
+    if (pack_plan(j->from->source, &j->plan, e) < 0 ||
+        pack_count(&j->plan, tight ? 0 : COUNT_ABOVE, &j->n_blocks, e) < 0)
         return -1;
     pack_number(&j->plan);
     j->clamp = (struct pack_clamp){ .on = spec->deterministic, .epoch = spec->epoch };
-    pack_listing(&j->plan, &j->clamp, &j->key);
     j->make = (struct ext_make_spec){
         .fd = draft_fd,
         .path = spec->path,
@@ -157,9 +160,10 @@ static int prepare(struct job *j, int draft_fd, struct err *e)
     }
     if (j->make.size_bytes < IMAGE_MIN_BYTES)
         return err_set(e, ERR_INPUT, "an image has at least 4 MiB");
-    ext_ids_from(j->key.data, j->key.len, &j->make.ids);
-    if (j->from && j->from->keep)
+    if (j->from->keep)
         j->make.ids = j->from->keep->ids;
+    else
+        choose_ids(j, NULL, &j->make.ids);
     return 0;
 }
 
@@ -174,22 +178,25 @@ static int take_over(const struct job *j, ext2_filsys fs, struct err *e)
     return 0;
 }
 
-static int fill(struct job *j, ext2_filsys fs, struct err *e)
+static int write_tree(struct job *j, ext2_filsys fs, uint64_t digest[2], struct err *e)
 {
     auto_ext_out struct ext_out out;
     ext_out_init(&out, fs, j->make.fd);
-    uint64_t digest[2];
     if (pack_write(&j->plan, &out, &j->clamp, digest, e) < 0)
         return -1;
     int failed = ext_out_flush(&out);
-    if (failed)
-        return ext_err(e, failed, "cannot write '%s'", j->spec->path);
-    if (j->from && j->from->keep)
+    return failed ? ext_err(e, failed, "cannot write '%s'", j->spec->path) : 0;
+}
+
+static int fill(struct job *j, ext2_filsys fs, struct err *e)
+{
+    uint64_t digest[2];
+    if (write_tree(j, fs, digest, e) < 0)
+        return -1;
+    if (j->from->keep)
         return take_over(j, fs, e);
-    /* The UUID also depends on the files' data, which only now is known. */
     struct ext_ids ids;
-    str_add_n(&j->key, digest, sizeof digest);
-    ext_ids_from(j->key.data, j->key.len, &ids);
+    choose_ids(j, digest, &ids);
     memcpy(fs->super->s_uuid, ids.uuid, sizeof ids.uuid);
     return 0;
 }
@@ -201,12 +208,13 @@ static void count_nodes(const struct job *j, struct image_pack_report *r)
     r->grew = j->grew && j->spec->size_bytes;
     for (uint32_t i = 0; i < p->n_nodes; i++) {
         const struct pack_node *n = &p->nodes[i];
-        r->n_dirs += S_ISDIR(n->mode);
-        r->n_links += S_ISLNK(n->mode);
-        r->n_files += S_ISREG(n->mode);
-        r->n_others += !S_ISDIR(n->mode) && !S_ISLNK(n->mode) && !S_ISREG(n->mode);
-        if (S_ISREG(n->mode) && n->first == i)
-            r->data_bytes += n->size;
+        uint32_t mode = n->from->mode;
+        r->n_dirs += S_ISDIR(mode);
+        r->n_links += S_ISLNK(mode);
+        r->n_files += S_ISREG(mode);
+        r->n_others += !S_ISDIR(mode) && !S_ISLNK(mode) && !S_ISREG(mode);
+        if (S_ISREG(mode) && n->first == i)
+            r->data_bytes += pack_size(n);
     }
 }
 
@@ -230,7 +238,7 @@ static int publish(const struct job *j, struct fs_draft *draft, struct image_pac
     return 0;
 }
 
-static int pack(const struct image_pack_spec *spec, const struct pack_from *from,
+int pack_source(const struct image_pack_spec *spec, const struct pack_from *from,
                 struct image_pack_report *report, struct err *e)
 {
     auto_place struct place place = PLACE_INIT;
@@ -247,11 +255,6 @@ static int pack(const struct image_pack_spec *spec, const struct pack_from *from
 
 int image_pack(const struct image_pack_spec *spec, struct image_pack_report *report, struct err *e)
 {
-    return pack(spec, NULL, report, e);
-}
-
-int pack_source(const struct image_pack_spec *spec, const struct pack_from *from,
-                struct image_pack_report *report, struct err *e)
-{
-    return pack(spec, from, report, e);
+    auto_source struct source *s = source_from_dir(spec->rootfs_fd, NULL, e);
+    return s ? pack_source(spec, &(struct pack_from){ .source = s }, report, e) : -1;
 }

@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
 #include "image/writer/ext_out.h"
 #include "image/writer/pack_dir.h"
 #include "image/writer/pack_plan.h"
-
-static int fail(const struct pack_plan *p, const struct pack_node *n, struct err *e)
-{
-    int saved = errno;
-    auto_free char *path = pack_path(p, n);
-    errno = saved;
-    return err_sys(e, "cannot read '%s' of the tree", path);
-}
-
-static int changed(const struct pack_plan *p, const struct pack_node *n, struct err *e)
-{
-    auto_free char *path = pack_path(p, n);
-    return err_set(e, ERR_FAILED, "'%s' of the tree changed while it was read", path);
-}
 
 static void give_blocks(uint8_t *data, size_t len, uint64_t lblk, const struct pack_reader *to)
 {
@@ -31,79 +16,35 @@ static void give_blocks(uint8_t *data, size_t len, uint64_t lblk, const struct p
             to->block(to->ctx, lblk, data + at);
 }
 
-/* Where the next byte that is not in a hole of the source is; SIZE when there is none. Only a
- * short cut over what would be read as zeros. */
-static uint64_t skip_hole(int fd, uint64_t at, uint64_t size)
-{
-    off_t data = lseek(fd, (off_t)at, SEEK_DATA);
-    if (data < 0)
-        return errno == ENXIO ? size : at;
-    uint64_t start = (uint64_t)data & ~(uint64_t)(EXT_BLOCK - 1);
-    return start > at ? (start < size ? start : size) : at;
-}
-
-/* From the source: reading says what is wrong itself. */
-static int read_source(struct pack_plan *p, const struct pack_node *n, const struct pack_reader *to,
-                       struct err *e)
+int pack_file_read(struct pack_plan *p, const struct pack_node *n, const struct pack_reader *to,
+                   struct err *e)
 {
     const struct source *s = p->source;
-    for (uint64_t at = 0; at < n->size;) {
+    const struct source_node *f = pack_file(n);
+    if (!p->data)
+        p->data = mem_alloc(PACK_READ_BYTES);
+    for (uint64_t at = 0; at < f->size;) {
         if (s->ops->seek) {
-            int64_t data = s->ops->seek(s->ctx, n->from, at, false, e);
+            int64_t data = s->ops->seek(s->ctx, f, at, false, e);
             if (data < 0)
                 return -1;
             uint64_t start = (uint64_t)data & ~(uint64_t)(EXT_BLOCK - 1);
-            at = (uint64_t)data >= n->size ? n->size : start > at ? start : at;
+            at = (uint64_t)data >= f->size ? f->size : start > at ? start : at;
         }
-        uint64_t left = n->size - at;
+        uint64_t left = f->size - at;
         if (left == 0)
             break;
         size_t want = left < PACK_READ_BYTES ? (size_t)left : PACK_READ_BYTES;
         for (size_t done = 0; done < want;) {
-            ssize_t got = s->ops->read(s->ctx, n->from, p->data + done, want - done, at + done, e);
+            ssize_t got = s->ops->read(s->ctx, f, p->data + done, want - done, at + done, e);
             if (got < 0)
                 return -1;
-            if (got == 0)
-                return changed(p, n, e);
+            if (got == 0) {
+                auto_free char *path = pack_path(n);
+                return err_set(e, ERR_FAILED, "'%s' changed while it was read", path);
+            }
             done += (size_t)got;
         }
-        give_blocks(p->data, want, at / EXT_BLOCK, to);
-        at += want;
-    }
-    return 0;
-}
-
-int pack_file_read(struct pack_plan *p, const struct pack_node *n, const struct pack_reader *to,
-                   struct err *e)
-{
-    if (n->size == 0)
-        return 0;
-    if (p->source)
-        return read_source(p, n, to, e);
-    int dir_fd = pack_dir_fd(p, n->parent);
-    if (dir_fd < 0)
-        return fail(p, n, e);
-    auto_close int fd =
-        openat(dir_fd, pack_name(p, n), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return fail(p, n, e);
-    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != n->size)
-        return changed(p, n, e);
-    /* Asking for holes costs a call: only where the file has fewer blocks than its size needs. */
-    bool holes = (uint64_t)st.st_blocks * 512 < n->size;
-    for (uint64_t at = 0; at < n->size;) {
-        if (holes)
-            at = skip_hole(fd, at, n->size);
-        uint64_t left = n->size - at;
-        if (left == 0)
-            break;
-        size_t want = left < PACK_READ_BYTES ? (size_t)left : PACK_READ_BYTES;
-        ssize_t got = fs_pread_full(fd, p->data, want, at);
-        if (got < 0)
-            return fail(p, n, e);
-        if ((size_t)got != want)
-            return changed(p, n, e);
         give_blocks(p->data, want, at / EXT_BLOCK, to);
         at += want;
     }
@@ -151,27 +92,30 @@ static uint64_t dir_blocks(const struct pack_plan *p, const struct pack_node *n)
     bool root = n == p->nodes;
     uint64_t bytes = root && !p->lost_found ? pack_entry_bytes(strlen("lost+found")) : 0;
     for (uint32_t i = d->first; i < d->first + d->n; i++)
-        bytes += pack_entry_bytes(strlen(pack_name(p, &p->nodes[i])));
+        bytes += pack_entry_bytes(strlen(pack_name(&p->nodes[i])));
     uint64_t blocks = pack_dir_need(bytes);
     if (p->lost_found && n == &p->nodes[p->lost_found] && blocks < PACK_LOST_FOUND_BLOCKS)
         blocks = PACK_LOST_FOUND_BLOCKS;
     return blocks + ext_map_overhead(blocks);
 }
 
-static int count_node(struct pack_plan *p, struct pack_node *n, uint64_t above, struct err *e)
+static int count_node(struct pack_plan *p, const struct pack_node *n, uint64_t above,
+                      uint64_t *n_blocks, struct err *e)
 {
-    if (S_ISREG(n->mode) && n->size > above) {
+    const struct source_node *f = pack_file(n);
+    *n_blocks = n->xattr && n->xattr->block;
+    if (S_ISREG(f->mode) && f->size > above) {
         struct counter c = { 0 };
         const struct pack_reader to = { .block = count_block, .ctx = &c };
         if (pack_file_read(p, n, &to, e) < 0)
             return -1;
-        n->n_blocks = c.n;
-    } else if (S_ISREG(n->mode)) {
-        n->n_blocks = dense_blocks(n->size);
-    } else if (S_ISDIR(n->mode)) {
-        n->n_blocks = dir_blocks(p, n);
-    } else if (S_ISLNK(n->mode)) {
-        n->n_blocks = n->size > PACK_MAX_FAST_LINK;
+        *n_blocks += c.n;
+    } else if (S_ISREG(f->mode)) {
+        *n_blocks += dense_blocks(f->size);
+    } else if (S_ISDIR(f->mode)) {
+        *n_blocks += dir_blocks(p, n);
+    } else if (S_ISLNK(f->mode)) {
+        *n_blocks += f->size > PACK_MAX_FAST_LINK;
     }
     return 0;
 }
@@ -180,12 +124,12 @@ int pack_count(struct pack_plan *p, uint64_t above, uint64_t *n_blocks, struct e
 {
     uint64_t sum = p->lost_found ? 0 : PACK_LOST_FOUND_BLOCKS;
     for (uint32_t i = 0; i < p->n_nodes; i++) {
-        struct pack_node *n = &p->nodes[i];
-        if (n->first != i)
+        uint64_t more;
+        if (p->nodes[i].first != i)
             continue;
-        if (count_node(p, n, above, e) < 0)
+        if (count_node(p, &p->nodes[i], above, &more, e) < 0)
             return -1;
-        sum += n->n_blocks + (n->xattr && n->xattr->block);
+        sum += more;
     }
     *n_blocks = sum;
     return 0;

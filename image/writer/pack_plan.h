@@ -2,11 +2,12 @@
 #ifndef IMAGE_WRITER_PACK_PLAN_H
 #define IMAGE_WRITER_PACK_PLAN_H
 
-/* A directory tree as it will stand in the image: everything but the files' data, read before the
- * first byte is written. The order of nodes and directories depends on names alone. */
+/* A tree as it will stand in the image: what does not stand in its source's nodes already, known
+ * before the first byte is written. The order of nodes and directories depends on names alone. */
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
@@ -27,22 +28,13 @@ struct pack_xattr {
 };
 
 struct pack_node {
-    size_t name;   /* offset into plan->text */
-    size_t target; /* of a symlink, likewise */
-    uint64_t size; /* of a regular file: its bytes; of a symlink: the target's length */
-    int64_t mtime;
+    struct source_node *from; /* the name; lent */
     struct pack_xattr *xattr; /* NULL for none */
-    uint64_t n_blocks;        /* at most, indirect ones included; for directories too */
-    uint32_t mtime_ns;
-    uint32_t parent;  /* index of a directory */
-    uint32_t dir;     /* own index among the directories */
-    uint32_t first;   /* the node that has this inode; itself unless a further hard link */
-    uint32_t n_links; /* of the inode */
-    uint32_t ino;     /* given by pack_number */
-    uint32_t mode, uid, gid;
-    uint32_t rdev_major, rdev_minor;
-    bool hollow;              /* a mount point: its content belongs to another file system */
-    struct source_node *from; /* where a source is packed: what carries the metadata; lent */
+    uint32_t parent;          /* index of a directory */
+    uint32_t dir;             /* own index among the directories */
+    uint32_t first;           /* the node that has this inode; itself unless a further hard link */
+    uint32_t n_links;         /* of the inode */
+    uint32_t ino;             /* given by pack_number */
 };
 
 struct pack_dir {
@@ -50,69 +42,54 @@ struct pack_dir {
     uint32_t parent; /* index of a directory; the root's is the root */
     uint32_t first;  /* its entries are nodes first … first + n - 1, sorted by name */
     uint32_t n;
-    uint32_t depth;
-};
-
-/* Open directories of the tree, the last few kept. */
-struct pack_fds {
-    int rootfs_fd; /* lent */
-    unsigned n;
-    struct pack_fd {
-        uint32_t dir;
-        int fd;
-    } open[32];
 };
 
 struct pack_plan {
-    const struct source *source; /* lent; NULL: a directory */
-    struct pack_fds fds;
-    struct pack_node *nodes; /* the first is the root */
+    const struct source *source; /* lent */
+    struct pack_node *nodes;     /* the first is the root */
     size_t n_nodes;
     struct pack_dir *dirs; /* in the order of a walk; the first is the root */
     size_t n_dirs;
-    struct str text; /* names and targets, each with a NUL */
-    struct pack_links *links;
-    uint64_t dev;        /* of the root */
     uint32_t n_inodes;   /* that the nodes take, lost+found included */
     uint32_t lost_found; /* node of /lost+found, 0: there is none */
-    bool proc;           /* /proc is there */
-    uint8_t *data;       /* PACK_READ_BYTES to read into */
+    uint8_t *data;       /* PACK_READ_BYTES to read into; NULL until something is read */
 };
 enum { PACK_READ_BYTES = 1 << 20 };
 
-/* Read the tree. ERR_INPUT: something that an ext3 cannot hold, by its path. */
-MUST_CHECK int pack_plan(int rootfs_fd, struct pack_plan *out, struct err *e);
-
-/* The same of a source, which must outlive the plan. All of its security.* attributes are taken:
- * whoever filled it chose them. */
-MUST_CHECK int pack_plan_source(struct source *s, struct pack_plan *out, struct err *e);
+/* Look at all of S (sorted here; must outlive the plan, which uses its marks: they are 0 before and
+ * after). All security.* attributes that it has are taken: whoever filled it chose them. ERR_INPUT: something that an ext3
+ * cannot hold, by its path. */
+MUST_CHECK int pack_plan(struct source *s, struct pack_plan *out, struct err *e);
 void pack_plan_fini(struct pack_plan *p);
 #define auto_pack_plan cleanup_with(pack_plan_fini)
 
 /* Give each node its inode number: directories first, then the rest, in the order of the walk. */
 void pack_number(struct pack_plan *p);
 
-static inline const char *pack_name(const struct pack_plan *p, const struct pack_node *n)
+static inline const char *pack_name(const struct pack_node *n)
 {
-    return p->text.data + n->name;
+    return n->from->name;
+}
+
+/* What carries the metadata of N. */
+static inline const struct source_node *pack_file(const struct pack_node *n)
+{
+    return source_file(n->from);
+}
+
+/* Bytes of a regular file, or of a symlink's target; 0 for all else. */
+static inline uint64_t pack_size(const struct pack_node *n)
+{
+    const struct source_node *f = pack_file(n);
+    return S_ISREG(f->mode) ? f->size : S_ISLNK(f->mode) ? strlen(f->target) : 0;
 }
 
 /* "/usr/bin/x", for messages; made printable. Caller frees. */
-MUST_CHECK char *pack_path(const struct pack_plan *p, const struct pack_node *n);
+MUST_CHECK char *pack_path(const struct pack_node *n);
 
-/* Descriptor of directory DIR, lent until the next call; -1 with errno. */
-MUST_CHECK int pack_dir_fd(struct pack_plan *p, uint32_t dir);
-
-/* The node that has inode ID on file system DEV, adding NODE when it is new. */
-uint32_t pack_link_find(struct pack_plan *p, uint64_t dev, uint64_t id, uint32_t node);
-void pack_links_free(struct pack_links *l);
-
-/* Read the extended attributes of NAME below DIR_FD: user.*, trusted.* (as root), POSIX ACLs and
- * security.capability, as they stand on disk. */
-MUST_CHECK int pack_xattr_read(struct pack_plan *p, int dir_fd, struct pack_node *n, struct err *e);
-
-/* The same from N->from. */
-MUST_CHECK int pack_xattr_take(struct pack_plan *p, struct pack_node *n, struct err *e);
+/* Lay out N's extended attributes as they stand on disk: user.*, trusted.*, POSIX ACLs and
+ * security.*. ERR_INPUT: more than fits. */
+MUST_CHECK int pack_xattr_take(struct pack_node *n, struct err *e);
 void pack_xattr_free(struct pack_xattr *x);
 
 /* Read a file's data block by block (the last one padded with zeros), leaving out blocks of zeros:

@@ -27,10 +27,10 @@ _Static_assert(sizeof(struct ext2_inode_large) + PACK_INODE_XATTR_BYTES == EXT_I
 
 static int64_t time_of(const struct pack_node *n, const struct pack_clamp *clamp, uint32_t *ns)
 {
-    bool late = clamp->on && n->mtime >= clamp->epoch;
+    bool late = clamp->on && pack_file(n)->mtime >= clamp->epoch;
     const int64_t first = INT32_MIN, last = ((int64_t)3 << 32) + INT32_MAX;
-    int64_t t = late ? clamp->epoch : n->mtime;
-    *ns = late ? 0 : n->mtime_ns;
+    int64_t t = late ? clamp->epoch : pack_file(n)->mtime;
+    *ns = late ? 0 : pack_file(n)->mtime_nsec;
     return t < first ? first : t > last ? last : t;
 }
 
@@ -49,12 +49,13 @@ static void set_times(const struct writer *w, const struct pack_node *n,
 static void fill_inode(const struct writer *w, const struct pack_node *n, union raw_inode *raw)
 {
     struct ext2_inode_large *in = &raw->in;
+    const struct source_node *f = pack_file(n);
     *raw = (union raw_inode){ 0 };
-    in->i_mode = (uint16_t)n->mode;
-    in->i_uid = (uint16_t)n->uid;
-    in->i_gid = (uint16_t)n->gid;
-    in->osd2.linux2.l_i_uid_high = (uint16_t)(n->uid >> 16);
-    in->osd2.linux2.l_i_gid_high = (uint16_t)(n->gid >> 16);
+    in->i_mode = (uint16_t)f->mode;
+    in->i_uid = (uint16_t)f->uid;
+    in->i_gid = (uint16_t)f->gid;
+    in->osd2.linux2.l_i_uid_high = (uint16_t)(f->uid >> 16);
+    in->osd2.linux2.l_i_gid_high = (uint16_t)(f->gid >> 16);
     in->i_links_count = (uint16_t)n->n_links;
     in->i_extra_isize = sizeof *in - EXT2_GOOD_OLD_INODE_SIZE;
     set_times(w, n, in);
@@ -82,7 +83,7 @@ static void put_inode(struct writer *w, const struct pack_node *n, union raw_ino
     if (n->xattr)
         memcpy(raw->bytes + sizeof raw->in, n->xattr->in_inode, PACK_INODE_XATTR_BYTES);
     ext_out_inode(w->out, n->ino, raw);
-    ext2fs_inode_alloc_stats2(w->out->fs, n->ino, +1, S_ISDIR(n->mode));
+    ext2fs_inode_alloc_stats2(w->out->fs, n->ino, +1, S_ISDIR(n->from->mode));
 }
 
 static uint8_t entry_type(uint32_t mode)
@@ -116,7 +117,7 @@ static struct pack_entry *list_entries(const struct pack_plan *p, uint32_t dir, 
     *n = 0;
     for (uint32_t i = d->first; i < d->first + d->n; i++) {
         const struct pack_node *node = &p->nodes[i];
-        const char *name = pack_name(p, node);
+        const char *name = pack_name(node);
         if (add && strcmp(name, "lost+found") > 0) {
             list[(*n)++] = (struct pack_entry){
                 .name = "lost+found", .len = 10, .ino = PACK_LOST_FOUND_INO, .type = EXT2_FT_DIR
@@ -126,7 +127,7 @@ static struct pack_entry *list_entries(const struct pack_plan *p, uint32_t dir, 
         list[(*n)++] = (struct pack_entry){ .name = name,
                                             .len = (uint8_t)strlen(name),
                                             .ino = p->nodes[node->first].ino,
-                                            .type = entry_type(node->mode) };
+                                            .type = entry_type(node->from->mode) };
     }
     if (add)
         list[(*n)++] = (struct pack_entry){
@@ -176,12 +177,10 @@ static void write_dir(struct writer *w, uint32_t dir)
 /* As mke2fs makes it: 0700, root's, four blocks. */
 static void add_lost_found(struct writer *w)
 {
-    struct pack_node n = w->p->nodes[0];
-    n.ino = PACK_LOST_FOUND_INO;
-    n.mode = S_IFDIR | 0700;
-    n.uid = n.gid = 0;
-    n.n_links = 2;
-    n.xattr = NULL;
+    struct source_node like = *w->p->source->root;
+    like.mode = S_IFDIR | 0700;
+    like.uid = like.gid = 0;
+    const struct pack_node n = { .from = &like, .ino = PACK_LOST_FOUND_INO, .n_links = 2 };
     const struct pack_dir_spec spec = { .ino = PACK_LOST_FOUND_INO,
                                         .parent_ino = EXT2_ROOT_INO,
                                         .seed = w->out->fs->super->s_hash_seed,
@@ -226,35 +225,37 @@ static int write_file(struct writer *w, const struct pack_node *n, struct err *e
     ext_map_init(&map, w->out);
     struct file_in_hand f = { .w = w, .map = &map };
     const struct pack_reader to = { .block = put_block, .ctx = &f };
-    if (!n->hollow && pack_file_read(w->p, n, &to, e) < 0)
+    if (pack_file_read(w->p, n, &to, e) < 0)
         return -1;
     ext_map_finish(&map);
     union raw_inode raw;
     fill_inode(w, n, &raw);
-    raw.in.i_size = (uint32_t)n->size;
-    raw.in.i_size_high = (uint32_t)(n->size >> 32);
+    uint64_t size = pack_size(n);
+    raw.in.i_size = (uint32_t)size;
+    raw.in.i_size_high = (uint32_t)(size >> 32);
     put_inode(w, n, &raw, &map);
     return 0;
 }
 
 static void write_link(struct writer *w, const struct pack_node *n)
 {
-    const char *target = w->p->text.data + n->target;
+    const char *target = pack_file(n)->target;
+    const size_t len = strlen(target);
     auto_ext_map struct ext_map map;
     ext_map_init(&map, w->out);
     union raw_inode raw;
     fill_inode(w, n, &raw);
-    raw.in.i_size = (uint32_t)n->size;
-    if (n->size > PACK_MAX_FAST_LINK) {
+    raw.in.i_size = (uint32_t)len;
+    if (len > PACK_MAX_FAST_LINK) {
         uint64_t block = ext_map_add(&map, 0);
         uint8_t *room = block ? ext_out_room(w->out, block) : NULL;
         if (room) {
             memset(room, 0, EXT_BLOCK);
-            memcpy(room, target, n->size);
+            memcpy(room, target, len);
         }
         put_inode(w, n, &raw, &map);
     } else {
-        memcpy(raw.in.i_block, target, n->size);
+        memcpy(raw.in.i_block, target, len);
         put_inode(w, n, &raw, NULL);
     }
 }
@@ -263,8 +264,9 @@ static void write_special(struct writer *w, const struct pack_node *n)
 {
     union raw_inode raw;
     fill_inode(w, n, &raw);
-    if (S_ISCHR(n->mode) || S_ISBLK(n->mode)) {
-        uint32_t ma = n->rdev_major, mi = n->rdev_minor;
+    const struct source_node *f = pack_file(n);
+    if (S_ISCHR(f->mode) || S_ISBLK(f->mode)) {
+        uint32_t ma = f->rdev_major, mi = f->rdev_minor;
         if (ma < 256 && mi < 256)
             raw.in.i_block[0] = ma << 8 | mi;
         else
@@ -287,11 +289,11 @@ static void report(struct writer *w, bool finished)
 
 static int write_node(struct writer *w, const struct pack_node *n, struct err *e)
 {
-    if (S_ISREG(n->mode)) {
-        w->done += n->size;
+    if (S_ISREG(n->from->mode)) {
+        w->done += pack_size(n);
         return write_file(w, n, e);
     }
-    if (S_ISLNK(n->mode))
+    if (S_ISLNK(n->from->mode))
         write_link(w, n);
     else
         write_special(w, n);
@@ -313,7 +315,7 @@ static int write_all(struct writer *w, struct err *e)
     for (uint32_t d = 0; d < p->n_dirs; d++) {
         for (uint32_t i = p->dirs[d].first; i < p->dirs[d].first + p->dirs[d].n; i++) {
             const struct pack_node *n = &p->nodes[i];
-            if (S_ISDIR(n->mode) || n->first != i)
+            if (S_ISDIR(n->from->mode) || n->first != i)
                 continue;
             if (w->out->failed)
                 return 0;
@@ -331,10 +333,11 @@ int pack_write(struct pack_plan *p, struct ext_out *out, const struct pack_clamp
     struct writer w = { .p = p, .out = out, .clamp = clamp };
     for (size_t i = 0; i < p->n_nodes; i++)
         if (p->nodes[i].first == i)
-            w.total += p->nodes[i].size;
+            w.total += pack_size(&p->nodes[i]);
     if (write_all(&w, e) < 0)
         return -1;
     report(&w, true);
+    free(steal_ptr(p->data));
     digest[0] = w.lanes[0] ^ w.lanes[2];
     digest[1] = w.lanes[1] ^ w.lanes[3];
     return 0;
@@ -344,17 +347,19 @@ void pack_listing(const struct pack_plan *p, const struct pack_clamp *clamp, str
 {
     for (size_t i = 0; i < p->n_nodes; i++) {
         const struct pack_node *n = &p->nodes[i];
+        const struct source_node *f = pack_file(n);
+        const char *name = i ? pack_name(n) : ".";
         uint32_t ns;
         int64_t t = time_of(n, clamp, &ns);
-        const uint64_t words[] = { n->parent,     n->first,      n->mode, n->uid,      n->gid,
-                                   n->rdev_major, n->rdev_minor, n->size, (uint64_t)t, ns };
+        const uint64_t words[] = { n->parent,     n->first,      f->mode,      f->uid,      f->gid,
+                                   f->rdev_major, f->rdev_minor, pack_size(n), (uint64_t)t, ns };
         for (size_t k = 0; k < ARRAY_LEN(words); k++) {
             uint64_t le = htole64(words[k]);
             str_add_n(out, &le, sizeof le);
         }
-        str_add_n(out, pack_name(p, n), strlen(pack_name(p, n)) + 1);
-        if (n->target)
-            str_add(out, p->text.data + n->target);
+        str_add_n(out, name, strlen(name) + 1);
+        if (f->target)
+            str_add(out, f->target);
         if (n->xattr)
             str_add_n(out, n->xattr->in_inode, sizeof n->xattr->in_inode);
         if (n->xattr && n->xattr->block)

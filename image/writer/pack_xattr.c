@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <endian.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <string.h>
-#include <sys/xattr.h>
 
 #include "base/mem.h"
 #include "image/writer/ext_out.h"
@@ -18,13 +15,6 @@ enum {
     INDEX_SECURITY = 6,
 };
 
-/* Where the attributes of one name are read: through /proc, which serves every type of file, or
- * through a descriptor of the file where there is no /proc. */
-struct reach {
-    char path[PATH_MAX];
-    int fd; /* -1: by path */
-};
-
 struct attr {
     const char *name; /* without its prefix */
     uint8_t index;
@@ -35,7 +25,6 @@ struct attr {
 struct attrs {
     struct attr *list;
     size_t n;
-    char *names;
 };
 
 static void attrs_fini(struct attrs *a)
@@ -43,11 +32,9 @@ static void attrs_fini(struct attrs *a)
     for (size_t i = 0; i < a->n; i++)
         free(a->list[i].value);
     free(a->list);
-    free(a->names);
 }
 
-/* Prefixes that are taken, and their numbers on disk. security.selinux and the like describe this
- * host, trusted.overlay.* the mount that the tree lies on: neither belongs into an image. */
+/* Prefixes that an ext3 knows, and their numbers on disk. */
 static const struct prefix {
     const char *text;
     uint8_t index;
@@ -57,30 +44,15 @@ static const struct prefix {
     { "system.posix_acl_access", INDEX_ACL_ACCESS, true },
     { "system.posix_acl_default", INDEX_ACL_DEFAULT, true },
     { "trusted.", INDEX_TRUSTED, false },
-    { "security.capability", INDEX_SECURITY, true },
+    { "security.", INDEX_SECURITY, false },
 };
-
-static const struct prefix security = { "security.", INDEX_SECURITY, false };
-static const struct prefix trusted = { "trusted.", INDEX_TRUSTED, false };
 
 static const struct prefix *prefix_of(const char *name)
 {
-    if (str_starts(name, "trusted.overlay."))
-        return NULL;
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
         if (prefixes[i].whole ? str_eq(name, prefixes[i].text) : str_starts(name, prefixes[i].text))
             return &prefixes[i];
     return NULL;
-}
-
-static ssize_t get_list(const struct reach *s, char *buf, size_t len)
-{
-    return s->fd < 0 ? llistxattr(s->path, buf, len) : flistxattr(s->fd, buf, len);
-}
-
-static ssize_t get_value(const struct reach *s, const char *name, void *buf, size_t len)
-{
-    return s->fd < 0 ? lgetxattr(s->path, name, buf, len) : fgetxattr(s->fd, name, buf, len);
 }
 
 /* An access control list as the system call gives it (version 2, 8 bytes an entry) in the form on
@@ -105,8 +77,6 @@ static void add_attr(struct attrs *out, const struct prefix *p, const char *name
                      size_t len)
 {
     const char *rest = name + strlen(p->text);
-    if (p->index == INDEX_SECURITY)
-        rest = name + strlen("security.");
     struct attr a = { .name = rest,
                       .index = p->index,
                       .name_len = (uint8_t)strlen(rest),
@@ -132,32 +102,6 @@ static int attr_order(const void *va, const void *vb)
     if (a->name_len != b->name_len)
         return a->name_len < b->name_len ? -1 : 1;
     return memcmp(a->name, b->name, a->name_len);
-}
-
-/* Read what is to be taken. Returns -1 with errno. */
-static int read_attrs(const struct reach *s, struct attrs *out)
-{
-    ssize_t len = get_list(s, NULL, 0);
-    if (len <= 0)
-        return len < 0 && errno != ENOTSUP ? -1 : 0;
-    out->names = mem_alloc((size_t)len + 1);
-    len = get_list(s, out->names, (size_t)len);
-    if (len < 0)
-        return -1;
-    out->names[len] = 0;
-    for (const char *name = out->names; name < out->names + len; name += strlen(name) + 1) {
-        const struct prefix *p = prefix_of(name);
-        if (!p)
-            continue;
-        ssize_t size = get_value(s, name, NULL, 0);
-        auto_free uint8_t *value = size < 0 ? NULL : mem_alloc((size_t)size + 1);
-        if (value)
-            size = get_value(s, name, value, (size_t)size);
-        if (size < 0)
-            return -1;
-        add_attr(out, p, name, steal_ptr(value), (size_t)size);
-    }
-    return 0;
 }
 
 /* A region that entries fill from the front and values from the back. */
@@ -243,64 +187,23 @@ void pack_xattr_free(struct pack_xattr *x)
     free(x);
 }
 
-static int set_attrs(struct pack_plan *p, struct pack_node *n, struct attrs *attrs, struct err *e)
+int pack_xattr_take(struct pack_node *n, struct err *e)
 {
-    if (attrs->n == 0)
-        return 0;
-    qsort(attrs->list, attrs->n, sizeof *attrs->list, attr_order);
-    n->xattr = mem_zero(1, sizeof *n->xattr);
-    if (lay_out(attrs, n->xattr))
-        return 0;
-    auto_free char *path = pack_path(p, n);
-    return err_set(e, ERR_INPUT,
-                   "the extended attributes of '%s' are larger than the 4 KiB of an ext3", path);
-}
-
-static int open_source(const struct pack_plan *p, int dir_fd, const struct pack_node *n,
-                       struct reach *s)
-{
-    s->fd = -1;
-    if (p->proc) {
-        snprintf(s->path, sizeof s->path, "/proc/self/fd/%d/%s", dir_fd, pack_name(p, n));
-        return 0;
-    }
-    /* Opening a device or a FIFO is not harmless; what they could have is rare. */
-    if (S_ISREG(n->mode) || S_ISDIR(n->mode)) {
-        s->fd = openat(dir_fd, pack_name(p, n), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        return s->fd < 0 ? -1 : 0;
-    }
-    return 1;
-}
-
-int pack_xattr_read(struct pack_plan *p, int dir_fd, struct pack_node *n, struct err *e)
-{
-    struct reach s;
+    const struct source_node *f = pack_file(n);
     cleanup_with(attrs_fini) struct attrs attrs = { 0 };
-    int rc = open_source(p, dir_fd, n, &s);
-    if (rc == 0)
-        rc = read_attrs(&s, &attrs);
-    cleanup_fd(&s.fd);
-    if (rc < 0) {
-        int saved = errno;
-        auto_free char *path = pack_path(p, n);
-        errno = saved;
-        return err_sys(e, "cannot read the extended attributes of '%s'", path);
-    }
-    return set_attrs(p, n, &attrs, e);
-}
-
-int pack_xattr_take(struct pack_plan *p, struct pack_node *n, struct err *e)
-{
-    cleanup_with(attrs_fini) struct attrs attrs = { 0 };
-    for (size_t i = 0; i < n->from->n_xattrs; i++) {
-        const struct source_xattr *x = &n->from->xattrs[i];
+    for (size_t i = 0; i < f->n_xattrs; i++) {
+        const struct source_xattr *x = &f->xattrs[i];
         const struct prefix *prefix = prefix_of(x->name);
-        if (!prefix && str_starts(x->name, trusted.text)) /* an overlay's own image keeps them */
-            prefix = &trusted;
-        if (!prefix && str_starts(x->name, security.text))
-            prefix = &security;
         if (prefix)
             add_attr(&attrs, prefix, x->name, mem_dup(x->value, x->len), x->len);
     }
-    return set_attrs(p, n, &attrs, e);
+    if (attrs.n == 0)
+        return 0;
+    qsort(attrs.list, attrs.n, sizeof *attrs.list, attr_order);
+    n->xattr = mem_zero(1, sizeof *n->xattr);
+    if (lay_out(&attrs, n->xattr))
+        return 0;
+    auto_free char *path = pack_path(n);
+    return err_set(e, ERR_INPUT,
+                   "the extended attributes of '%s' are larger than the 4 KiB of an ext3", path);
 }

@@ -272,6 +272,66 @@ static void attributes_beyond_a_block_are_refused(void **state)
                         "the extended attributes of '/f' are larger than the 4 KiB of an ext3");
 }
 
+static void a_source_can_be_packed_twice(void **state)
+{
+    const struct place *p = *state;
+    auto_err struct err e = { 0 };
+    auto_free char *a = path_join(p->tree, "a"), *b = path_join(p->tree, "b");
+    auto_free char *other = path_join(p->dir, "y.img");
+    case_file(p->tree, "a", "x", 1);
+    assert_int_equal(link(a, b), 0);
+    auto_close int fd = open(p->tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_source struct source *s = source_from_dir(fd, NULL, &e);
+    const struct pack_from from = { .source = s };
+    struct image_pack_spec first = spec_for(p->img), second = spec_for(other);
+    assert_int_equal(pack_source(&first, &from, NULL, &e), 0);
+    assert_int_equal(pack_source(&second, &from, NULL, &e), 0);
+    assert_same_bytes(p->img, other);
+    assert_clean(p->img);
+}
+
+static void what_changed_since_it_was_seen_is_told(void **state)
+{
+    const struct place *p = *state;
+    static const char *const news[] = { "longer than it was", "s", NULL };
+    auto_free char *f = path_join(p->tree, "f"), *was = path_join(p->tree, "was");
+    for (size_t i = 0; i < 3; i++) {
+        auto_err struct err e = { 0 };
+        case_file(p->tree, "f", "same", 4);
+        auto_close int fd = open(p->tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        auto_source struct source *s = source_from_dir(fd, NULL, &e);
+        if (news[i]) {
+            case_file(p->tree, "f", news[i], strlen(news[i]));
+        } else { /* another file of that name and size */
+            assert_int_equal(rename(f, was), 0);
+            case_file(p->tree, "f", "same", 4);
+        }
+        struct image_pack_spec spec = spec_for(p->img);
+        const struct pack_from from = { .source = s };
+        assert_int_equal(pack_source(&spec, &from, NULL, &e), -1);
+        assert_int_equal(e.code, ERR_FAILED);
+        assert_string_equal(e.msg, "'/f' changed while it was read");
+        assert_int_equal(access(p->img, F_OK), -1);
+    }
+}
+
+static void a_directory_that_became_a_link_is_not_followed(void **state)
+{
+    const struct place *p = *state;
+    auto_err struct err e = { 0 };
+    auto_free char *d = path_join(p->tree, "d"), *moved = path_join(p->dir, "moved");
+    assert_int_equal(mkdir(d, 0755), 0);
+    case_file(d, "f", "same", 4);
+    auto_close int fd = open(p->tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_source struct source *s = source_from_dir(fd, NULL, &e);
+    assert_int_equal(rename(d, moved), 0);
+    assert_int_equal(symlink(moved, d), 0);
+    struct image_pack_spec spec = spec_for(p->img);
+    const struct pack_from from = { .source = s };
+    assert_int_equal(pack_source(&spec, &from, NULL, &e), -1);
+    assert_int_equal(e.sys, ENOTDIR); /* not the file that is still the same behind the link */
+}
+
 static void a_deep_tree_needs_no_more_descriptors(void **state)
 {
     const struct spot *p = *state;
@@ -399,6 +459,9 @@ int main(int argc, char **argv)
         T(a_file_beyond_two_gigabytes_keeps_its_holes),
         T(a_file_beyond_the_format_is_refused),
         T(attributes_beyond_a_block_are_refused),
+        T(a_source_can_be_packed_twice),
+        T(what_changed_since_it_was_seen_is_told),
+        T(a_directory_that_became_a_link_is_not_followed),
         T(a_deep_tree_needs_no_more_descriptors),
         T(lost_and_found_is_kept_when_the_tree_has_one),
         T(a_mount_point_is_an_empty_directory),

@@ -168,6 +168,29 @@ static void xattrs_are_sorted_and_bounded(void **state)
     assert_int_equal(n->n_xattrs, 3);
 }
 
+static void a_directory_that_tells_a_name_twice_is_refused(void **state)
+{
+    (void)state;
+    auto_err struct err e = { 0 };
+    auto_source struct source *s = source_new(NULL, NULL);
+    static const char *const names[] = { "b", "c", "a" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        assert_non_null(source_append(s, s->root, names[i], 1, S_IFREG, &e));
+    assert_int_equal(source_sort_dir(s->root, &e), 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(s->root->children[i]->name[0], 'a' + (int)i);
+        assert_int_equal(s->root->children[i]->index, i);
+    }
+    assert_non_null(source_find(s, s->root, "b", 1)); /* the table is made when it is asked for */
+    assert_null(source_find(s, s->root, "d", 1));
+    assert_null(source_add(s, s->root, "c", 1, S_IFREG, &e));
+    assert_string_equal(e.msg, "'/c' is there twice");
+    assert_non_null(source_append(s, s->root, "b", 1, S_IFREG, &e));
+    assert_int_equal(source_sort_dir(s->root, &e), -1);
+    assert_string_equal(e.msg, "'/b' is there twice");
+    assert_int_equal(e.code, ERR_INPUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +202,7 @@ int main(void)
         cmocka_unit_test(hard_links_to_directories_and_to_oneself_are_refused),
         cmocka_unit_test(removing_a_directory_takes_all_below),
         cmocka_unit_test(xattrs_are_sorted_and_bounded),
+        cmocka_unit_test(a_directory_that_tells_a_name_twice_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

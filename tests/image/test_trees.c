@@ -345,7 +345,7 @@ static void what_cannot_be_read_is_told(void **state)
         if (setuid(65534) < 0)
             _exit(1);
         struct source *s = source_from_dir(out, NULL, &e);
-        _exit(!s && str_eq(e.msg, "cannot open '/closed': Permission denied") ? 0 : 2);
+        _exit(!s && str_eq(e.msg, "cannot read '/closed': Permission denied") ? 0 : 2);
     }
     int status = 0;
     waitpid(child, &status, 0);
