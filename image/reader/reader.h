@@ -2,7 +2,7 @@
 #ifndef IMAGE_READER_READER_H
 #define IMAGE_READER_READER_H
 
-/* Inside of the reader of ext2/3/4 images. Private to image/reader*.c. Every number that comes from
+/* Inside of the reader of ext2/3/4 images. Private to this wing. Every number that comes from
  * the image passes a check before it is used as an offset, a length or a loop bound; nothing here
  * recurses, and nothing is allocated by a number from the image beyond the caps below. */
 

@@ -2,7 +2,7 @@
 #ifndef IMAGE_SQUASH_SQUASH_H
 #define IMAGE_SQUASH_SQUASH_H
 
-/* squashfs behind the server, by libsquashfuse. Private to image/squash*.c.
+/* squashfs behind the server, by libsquashfuse. Private to this wing.
  *
  * The library is written for trusted bytes: it takes offsets, indices and name lengths from the
  * image as they are. So only those of its parts are used whose inputs can be checked first (blocks

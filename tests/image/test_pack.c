@@ -274,7 +274,7 @@ static void attributes_beyond_a_block_are_refused(void **state)
 
 static void a_source_can_be_packed_twice(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
     auto_free char *a = path_join(p->tree, "a"), *b = path_join(p->tree, "b");
     auto_free char *other = path_join(p->dir, "y.img");
@@ -292,7 +292,7 @@ static void a_source_can_be_packed_twice(void **state)
 
 static void what_changed_since_it_was_seen_is_told(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     static const char *const news[] = { "longer than it was", "s", NULL };
     auto_free char *f = path_join(p->tree, "f"), *was = path_join(p->tree, "was");
     for (size_t i = 0; i < 3; i++) {
@@ -317,15 +317,21 @@ static void what_changed_since_it_was_seen_is_told(void **state)
 
 static void a_directory_that_became_a_link_is_not_followed(void **state)
 {
-    const struct place *p = *state;
+    const struct spot *p = *state;
     auto_err struct err e = { 0 };
-    auto_free char *d = path_join(p->tree, "d"), *moved = path_join(p->dir, "moved");
-    assert_int_equal(mkdir(d, 0755), 0);
-    case_file(d, "f", "same", 4);
+    static const char *const names[] = { "d", "e" }; /* one of them is open no longer */
+    for (size_t i = 0; i < 2; i++) {
+        auto_free char *d = path_join(p->tree, names[i]);
+        assert_int_equal(mkdir(d, 0755), 0);
+        case_file(d, "f", "same", 4);
+    }
     auto_close int fd = open(p->tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     auto_source struct source *s = source_from_dir(fd, NULL, &e);
-    assert_int_equal(rename(d, moved), 0);
-    assert_int_equal(symlink(moved, d), 0);
+    for (size_t i = 0; i < 2; i++) {
+        auto_free char *d = path_join(p->tree, names[i]), *moved = path_join(p->dir, names[i]);
+        assert_int_equal(rename(d, moved), 0);
+        assert_int_equal(symlink(moved, d), 0);
+    }
     struct image_pack_spec spec = spec_for(p->img);
     const struct pack_from from = { .source = s };
     assert_int_equal(pack_source(&spec, &from, NULL, &e), -1);
