@@ -49,11 +49,34 @@ static void a_sweep_takes_what_is_ours_and_dead(void **state)
     assert_int_equal(access("d/img", F_OK), 0);
 }
 
+static void a_sweep_tells_who_is_at_work(void **state)
+{
+    (void)state;
+    auto_place struct place p = PLACE_INIT;
+    opens("d/img", &p);
+    assert_int_equal(mkdir("d/.img.hpcc-stage-1", 0700), 0);
+    assert_int_equal(mkdir("d/.img.hpcc-stage-mine", 0700), 0);
+    assert_int_equal(mkdir("d/.img.hpcc-stage-", 0700), 0);
+    assert_int_equal(mkdir("d/.img.hpcc-changes-2", 0755), 0);
+    auto_close int fd = open("d/.img.hpcc-stage-1", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    auto_free char *busy = place_sweep_but(&p, NULL);
+    assert_string_equal(busy, ".img.hpcc-stage-1");
+    assert_null(place_sweep_but(&p, ".img.hpcc-stage-1"));
+    assert_int_equal(flock(fd, LOCK_UN), 0);
+    assert_null(place_sweep_but(&p, NULL));
+    assert_int_equal(access("d/.img.hpcc-stage-1", F_OK), -1);
+    assert_int_equal(access("d/.img.hpcc-stage-mine", F_OK), 0);
+    assert_int_equal(access("d/.img.hpcc-stage-", F_OK), 0);
+    assert_int_equal(access("d/.img.hpcc-changes-2", F_OK), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(hidden_names_differ_each_time),
         TEST(a_sweep_takes_what_is_ours_and_dead),
+        TEST(a_sweep_tells_who_is_at_work),
     };
     paper.me = (uid_t)-1;
     return cmocka_run_group_tests(tests, NULL, NULL);
