@@ -283,6 +283,20 @@ struct image_dirent {
 MUST_CHECK int image_read_dir(const struct image_reader *r, uint32_t dir, uint64_t cookie,
                               int (*entry)(void *ctx, const struct image_dirent *d), void *ctx);
 
+/* Blocks that directories hold. In a sound file system a block belongs to one directory, and once:
+ * whoever walks over many directories claims their blocks before he reads them, or one block under
+ * a million names keeps him busy for ever. Costs about 24 bytes for each block. {0} is empty. */
+struct image_claims {
+    uint64_t *slots;
+    size_t size, used;
+    uint64_t odd;
+};
+void image_claims_fini(struct image_claims *c);
+#define auto_image_claims cleanup_with(image_claims_fini)
+
+/* Claim the blocks of DIR; -EUCLEAN when one of them was claimed before. */
+MUST_CHECK int image_read_claim(const struct image_reader *r, uint32_t dir, struct image_claims *c);
+
 /* Value of xattr NAME ("user.x", "security.capability"): its length, copied when it fits LEN
  * (-ERANGE when not and LEN is not 0). List: NUL-separated names. */
 MUST_CHECK ssize_t image_read_xattr(const struct image_reader *r, uint32_t ino, const char *name,

@@ -15,7 +15,7 @@ static int open_dir(const struct image_reader *r, uint32_t dir, struct reader_in
     int rc = reader_inode_load(r, dir, inode);
     if (rc < 0)
         return rc;
-    return S_ISDIR(inode->st.mode) ? 0 : -ENOTDIR;
+    return S_ISDIR(inode->st.mode) ? reader_dir_check(r, inode) : -ENOTDIR;
 }
 
 static int read_block(const struct image_reader *r, const struct reader_inode *inode,

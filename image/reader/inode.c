@@ -87,7 +87,7 @@ static int take_size(const struct image_reader *r, const uint8_t *raw, struct re
     if (S_ISREG(st->mode) && st->size > reader_max_bytes(r, out->flags & FLAG_EXTENTS))
         return -EUCLEAN;
     if (S_ISDIR(st->mode) && (st->size == 0 || st->size % r->block_bytes != 0 ||
-                              st->size >> r->block_bits > r->n_blocks))
+                              st->size > READER_MAX_DIR || st->size >> r->block_bits > r->n_blocks))
         return -EUCLEAN;
     if (S_ISLNK(st->mode) && (st->size == 0 || st->size > READER_MAX_LINK))
         return -EUCLEAN;

@@ -16,9 +16,11 @@ static int load(struct image_reader *r, struct err *e)
         if (r->n_replay && (reader_super_load(r, e) < 0 || reader_groups_load(r, e) < 0))
             return -1;
     }
-    struct image_stat root;
-    if (image_read_stat(r, IMAGE_ROOT_INO, &root) < 0 || !S_ISDIR(root.mode)) {
-        err_set(e, ERR_INPUT, "damaged: it has no root directory");
+    struct reader_inode root;
+    /* Its blocks too, since root's kernel mount meets them without our reader. */
+    if (reader_inode_load(r, IMAGE_ROOT_INO, &root) < 0 || !S_ISDIR(root.st.mode) ||
+        reader_dir_check(r, &root) < 0) {
+        err_set(e, ERR_INPUT, "damaged: it has no sound root directory");
         return err_hint(e, "check it with 'hpcc check'");
     }
     return 0;
@@ -33,6 +35,7 @@ int image_reader_open(int fd, uint64_t offset, struct image_reader **out, struct
     r->fd = fd;
     r->base = offset;
     r->cache = reader_cache_new();
+    r->verdicts = reader_verdicts_new();
     if (load(r, e) < 0)
         return -1;
     *out = steal_ptr(r);
@@ -44,6 +47,7 @@ void image_reader_close(struct image_reader *r)
     if (!r)
         return;
     reader_cache_free(r->cache);
+    reader_verdicts_free(r->verdicts);
     free(r->inode_tables);
     free(r->replay);
     free(r);

@@ -17,6 +17,11 @@ enum {
     READER_MAX_GROUPS = 1 << 18, /* 2 TiB of 1 KiB blocks, 32 TiB of 4 KiB ones */
     READER_MAX_REPLAY = 1 << 18, /* distinct blocks in a journal: 1 GiB of 4 KiB ones */
     READER_MAX_LINK = 4095,
+    /* Bytes of a directory. An index (dir_index) has two levels: with blocks of 4 KiB at most
+     * 508 * 511 of names, 511 in all above them, which is 1016 MiB, and then Linux says that the
+     * directory is full. Without an index there is no such end, but each name costs a search
+     * through all before it: nobody has 40 million of them in one place. */
+    READER_MAX_DIR = 1 << 30,
     READER_RAW_INODE = 256, /* of an inode, what reader_inode_load looks at */
 
     INO_BAD = 1,
@@ -28,6 +33,7 @@ enum {
 #define FLAG_EXTENTS   0x00080000u
 
 struct reader_cache;
+struct reader_verdicts;
 
 /* One block whose newest content lies in the journal. */
 struct reader_replay {
@@ -64,6 +70,7 @@ struct image_reader {
     struct reader_replay *replay; /* sorted by block */
     size_t n_replay;
     struct reader_cache *cache;
+    struct reader_verdicts *verdicts;
 };
 
 /* An inode as decoded and checked. */
@@ -142,6 +149,12 @@ MUST_CHECK int reader_inode_load_any(const struct image_reader *r, uint32_t ino,
 /* ── map.c ── Where the file's blocks from LOGICAL on lie: one run of 1…MAX blocks. */
 MUST_CHECK int reader_map(const struct image_reader *r, const struct reader_inode *inode,
                           uint64_t logical, uint64_t max, struct reader_run *out);
+
+/* ── claim.c ── Whether no block of DIR, a directory, comes twice in it; -EUCLEAN when one does.
+ * The answer for a large directory is kept, small ones always pass. */
+MUST_CHECK int reader_dir_check(const struct image_reader *r, const struct reader_inode *dir);
+struct reader_verdicts *reader_verdicts_new(void);
+void reader_verdicts_free(struct reader_verdicts *v);
 
 /* ── data.c ── As image_read_data, of an inode of any type that has blocks. */
 MUST_CHECK ssize_t reader_inode_data(const struct image_reader *r, const struct reader_inode *inode,

@@ -18,6 +18,7 @@ struct filling {
     const struct image_reader *r;
     struct source *s;
     struct ino_map seen;
+    struct image_claims claims;
     struct source_node *dir; /* being read */
     struct err *e;
     char *names; /* XATTR_BYTES bytes each */
@@ -168,7 +169,9 @@ static int read_dir(struct filling *f, struct source_node *dir)
     struct err *outer = f->e;
     f->dir = dir;
     f->e = &inner;
-    int rc = image_read_dir(f->r, (uint32_t)dir->data, 0, entry, f);
+    int rc = image_read_claim(f->r, (uint32_t)dir->data, &f->claims);
+    if (rc == 0)
+        rc = image_read_dir(f->r, (uint32_t)dir->data, 0, entry, f);
     f->e = outer;
     if (inner.code != ERR_NONE)
         return err_move(outer, &inner);
@@ -237,6 +240,7 @@ struct source *source_from_reader(const struct image_reader *r, uint32_t ino, co
     struct filling f = { .r = r, .s = s, .e = &mine, .names = names, .value = value };
     int rc = fill(&f, ino, name);
     free(f.seen.slots);
+    image_claims_fini(&f.claims);
     if (rc == 0)
         return steal_ptr(s);
     err_move(e, &mine);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Hostile inodes, maps, links and directories. */
+/* Hostile inodes, maps and links. */
 #include "tests/image/hostile_case.h"
 
 #include <pthread.h>
@@ -138,132 +138,6 @@ static void links_that_lie_about_their_length_are_refused(void **state)
     put32(&p, inode_at(&p, fast) + SIZE, 8);
     put8(&p, inode_at(&p, fast) + BLOCK + 3, 0);
     assert_int_equal(link_of(&p, fast), -EUCLEAN);
-}
-
-struct seen {
-    unsigned n;
-    uint64_t last;
-    struct strv names;
-};
-
-static int see(void *ctx, const struct image_dirent *d)
-{
-    struct seen *s = ctx;
-    assert_true(d->next_cookie > s->last);
-    s->last = d->next_cookie;
-    s->n++;
-    strv_take(&s->names, mem_strndup(d->name, d->name_len));
-    return 0;
-}
-
-static int list_root(const struct patient *p, struct seen *s)
-{
-    auto_image_reader struct image_reader *r = case_reader_open(p->fd, 0);
-    *s = (struct seen){ 0 };
-    int rc = image_read_dir(r, IMAGE_ROOT_INO, 0, see, s);
-    return rc;
-}
-
-static void expect_root(const struct patient *p, int rc, unsigned at_most, const char *absent)
-{
-    struct seen s;
-    assert_int_equal(list_root(p, &s), rc);
-    assert_true(s.n <= at_most);
-    if (absent)
-        assert_false(strv_has(&s.names, absent));
-    strv_free(&s.names);
-}
-
-/* I17, I25 */
-static void damaged_entries_are_skipped_or_end_the_directory(void **state)
-{
-    (void)state;
-    auto_patient struct patient p = { .fd = -1 };
-    patient_ext2(&p);
-    uint64_t at = dirent_at(&p, "", "hello");
-    uint16_t was = get16(&p, at + 4);
-    static const uint16_t bad_len[] = { 0, 3, 4, 8, 13, 14, 1028, 0x7ffc, 0xffff };
-    expect_root(&p, 0, 8, NULL);
-    for (size_t i = 0; i < ARRAY_LEN(bad_len); i++) {
-        put16(&p, at + 4, bad_len[i]);
-        expect_root(&p, -EUCLEAN, 7, "hello");
-    }
-    put16(&p, at + 4, was);
-    put8(&p, at + 6, 255); /* a name longer than its entry */
-    expect_root(&p, -EUCLEAN, 7, "hello");
-    put8(&p, at + 6, 5);
-    put8(&p, at + 8, '/');
-    expect_root(&p, 0, 7, "/ello");
-    put8(&p, at + 8, 0);
-    expect_root(&p, 0, 7, NULL);
-    put8(&p, at + 6, 0); /* no name */
-    expect_root(&p, 0, 7, NULL);
-    put8(&p, at + 6, 5);
-    put8(&p, at + 8, 'h');
-    put8(&p, at + 7, 200); /* a type that does not exist */
-    expect_root(&p, 0, 8, NULL);
-
-    static const uint32_t astray[] = { 1, 3, 5, 7, 8, 10, 65, 0x7fffffff, UINT32_MAX, 60 };
-    for (size_t i = 0; i < ARRAY_LEN(astray); i++) {
-        uint32_t ino = 0;
-        struct image_stat st;
-        put32(&p, at, astray[i]);
-        auto_image_reader struct image_reader *r = case_reader_open(p.fd, 0);
-        assert_int_equal(image_read_lookup(r, IMAGE_ROOT_INO, "hello", 5, &ino), 0);
-        assert_int_equal(image_read_stat(r, ino, &st), -EUCLEAN);
-        assert_int_equal(image_read_path(r, "hello", false, &ino), -EUCLEAN);
-    }
-    put32(&p, at, 0);
-    expect_root(&p, 0, 7, "hello");
-}
-
-/* I18: one block of entries, named by every pointer of a large directory. */
-static void a_directory_of_repeated_blocks_comes_to_an_end(void **state)
-{
-    (void)state;
-    auto_patient struct patient p = { .fd = -1 };
-    patient_ext2(&p);
-    uint64_t root = inode_at(&p, IMAGE_ROOT_INO);
-    uint64_t map = get32(&p, inode_at(&p, ino_of(&p, "file")) + BLOCK + 48);
-    uint32_t block = get32(&p, root + BLOCK);
-    for (unsigned i = 0; i < 12; i++)
-        put32(&p, root + BLOCK + i * 4, block);
-    for (unsigned i = 0; i < 256; i++)
-        put32(&p, map * BS + i * 4, block);
-    put32(&p, root + BLOCK + 48, (uint32_t)map);
-    put32(&p, root + SIZE, 268 * BS);
-    struct seen s;
-    assert_int_equal(list_root(&p, &s), 0);
-    assert_int_equal(s.n, 268 * 8);
-    strv_free(&s.names);
-    put32(&p, root + SIZE, 600 * BS); /* beyond the map: holes */
-    assert_int_equal(list_root(&p, &s), -EUCLEAN);
-    strv_free(&s.names);
-    static const uint32_t bad[] = { 0, 1, 1023, 1025, 601 * BS, 0xfffffc00 };
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        put32(&p, root + SIZE, bad[i]);
-        refused(&p, "root directory");
-    }
-}
-
-/* I16 */
-static void a_directory_that_contains_its_parent_can_be_walked(void **state)
-{
-    (void)state;
-    auto_patient struct patient p = { .fd = -1 };
-    patient_ext2(&p);
-    put32(&p, dirent_at(&p, "sub", "deep"), IMAGE_ROOT_INO);
-    auto_image_reader struct image_reader *r = case_reader_open(p.fd, 0);
-    auto_str struct str path = { 0 };
-    uint32_t ino, hello;
-    for (int i = 0; i < 400; i++)
-        str_add(&path, "sub/deep/");
-    assert_int_equal(image_read_path(r, "hello", false, &hello), 0);
-    str_add(&path, "hello");
-    assert_int_equal(image_read_path(r, path.data, false, &ino), 0);
-    assert_int_equal(ino, hello);
-    assert_int_equal(image_read_path(r, "sub/deep/../..", false, &ino), 0);
-    assert_int_equal(ino, IMAGE_ROOT_INO);
 }
 
 /* I26, I27, I28 */
@@ -442,9 +316,6 @@ int main(void)
         cmocka_unit_test(maps_that_lead_astray_end_with_an_error),
         cmocka_unit_test(sizes_beyond_the_map_are_damage_and_holes_cost_nothing),
         cmocka_unit_test(links_that_lie_about_their_length_are_refused),
-        cmocka_unit_test(damaged_entries_are_skipped_or_end_the_directory),
-        cmocka_unit_test(a_directory_of_repeated_blocks_comes_to_an_end),
-        cmocka_unit_test(a_directory_that_contains_its_parent_can_be_walked),
         cmocka_unit_test(odd_fields_of_an_inode_do_no_harm),
         cmocka_unit_test(extents_are_checked_node_by_node),
         cmocka_unit_test(an_image_that_changes_under_the_reader_crashes_nothing),
