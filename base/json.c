@@ -3,6 +3,7 @@
 
 #include <limits.h>
 
+#include "base/defence.h"
 #include "base/mem.h"
 
 void json_put(struct json_object *obj, const char *key, struct json_object *take)
@@ -30,11 +31,32 @@ void json_add(struct json_object *array, struct json_object *take)
     json_object_array_add(array, take);
 }
 
+/* json-c escapes C0 and leaves the rest as it came. JSON has a form for the controls above and for
+ * what turns the order of text; for bytes that are no UTF-8 it has none: they become the text \xHH,
+ * as everywhere. */
+static char *harmless(const char *text)
+{
+    struct str out = { 0 };
+    while (*text) {
+        uint32_t code;
+        size_t n = str_utf8(text, &code);
+        if (n && (str_code_harmless(code) || code == '\n'))
+            str_add_n(&out, text, n);
+        else if (n)
+            str_addf(&out, "\\u%04x", code);
+        else
+            str_addf(&out, "\\\\x%02x", (unsigned char)*text);
+        text += n ? n : 1;
+    }
+    return str_steal(&out);
+}
+
 char *json_text(struct json_object *obj, int pretty)
 {
     int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
     flags |= pretty ? JSON_C_TO_STRING_PRETTY : JSON_C_TO_STRING_PLAIN;
-    return mem_strdup(json_object_to_json_string_ext(obj, flags));
+    const char *text = json_object_to_json_string_ext(obj, flags);
+    return defence("printable") ? harmless(text) : mem_strdup(text);
 }
 
 struct json_object *json_read(const char *text, size_t len, const char *what, struct err *e)

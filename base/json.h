@@ -25,7 +25,8 @@ void json_put_int(struct json_object *obj, const char *key, int64_t value);
 void json_put_bool(struct json_object *obj, const char *key, int value);
 void json_add(struct json_object *array, struct json_object *take);
 
-/* One document, two-space indented when PRETTY, "/" not escaped. Caller frees. */
+/* One document, two-space indented when PRETTY, "/" not escaped. Always UTF-8, and fit for a
+ * terminal: controls are escaped, bytes that are no UTF-8 are the text \xHH. Caller frees. */
 MUST_CHECK char *json_text(struct json_object *obj, int pretty);
 
 /* Strict parse of one document of at most 64 levels; ERR_INPUT with WHAT and the offset. */

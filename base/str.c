@@ -218,35 +218,57 @@ const char *str_nearest(const char *word, const char *const names[])
     return best;
 }
 
-/* Length of the valid UTF-8 sequence at P that is neither control nor over-long, or 0. */
-static size_t utf8_len(const unsigned char *p)
+size_t str_utf8(const char *text, uint32_t *code)
 {
-    if (p[0] < 0x80)
-        return (p[0] >= 0x20 && p[0] != 0x7f) || p[0] == '\n' || p[0] == '\t' ? 1 : 0;
-    size_t n = p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc2 ? 2 : 0;
-    if (n == 0 || p[0] > 0xf4)
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 }; /* by length: no over-long */
+    const unsigned char *p = (const unsigned char *)text;
+    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    uint32_t c = n == 1 ? p[0] : p[0] & (0x7fu >> n);
+    if (p[0] > 0xf4 || (p[0] >= 0x80 && p[0] < 0xc0))
         return 0;
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < n; i++) { /* the NUL at the end is no continuation either */
         if ((p[i] & 0xc0) != 0x80)
             return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90))
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
         return 0;
-    return n == 2 && p[0] == 0xc2 && p[1] < 0xa0 ? 0 : n; /* U+0080..U+009F are C1 controls */
+    *code = c;
+    return n;
+}
+
+bool str_code_harmless(uint32_t c)
+{
+    bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+    bool order = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069); /* bidi overrides */
+    return !control && !order;
+}
+
+static char *printable(const char *text, const char *kept)
+{
+    struct str out = { 0 };
+    while (*text) {
+        uint32_t code;
+        size_t n = str_utf8(text, &code);
+        bool as_is = n && (str_code_harmless(code) || (code < 0x80 && strchr(kept, (int)code)));
+        n = n ? n : 1;
+        if (as_is)
+            str_add_n(&out, text, n);
+        for (size_t i = 0; !as_is && i < n; i++)
+            str_addf(&out, "\\x%02x", (unsigned char)text[i]);
+        text += n;
+    }
+    return str_steal(&out);
 }
 
 char *str_printable(const char *text)
 {
-    struct str out = { 0 };
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        size_t n = utf8_len(p);
-        if (n)
-            str_add_n(&out, p, n);
-        else
-            str_addf(&out, "\\x%02x", *p);
-        p += n ? n : 1;
-    }
-    return str_steal(&out);
+    return printable(text, defence("printable") ? "\n\t" : "\n\t\r\a\b\033\177");
+}
+
+char *str_printable_line(const char *text)
+{
+    return printable(text, "");
 }
 
 char *str_shell_quote(const char *s)

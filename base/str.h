@@ -66,9 +66,19 @@ MUST_CHECK char *str_human_size(uint64_t size_bytes);
  * other. */
 const char *str_nearest(const char *word, const char *const names[]);
 
-/* TEXT with control bytes and escapes shown as \xHH, for printing hostile text on a terminal; tabs
- * and newlines are kept, valid UTF-8 is kept. Caller frees. */
+/* The character that TEXT begins with: its bytes (1 to 4; 1 for the NUL at the end), its number in
+ * CODE. 0: no UTF-8 (over-long forms and surrogates are none). */
+MUST_CHECK size_t str_utf8(const char *text, uint32_t *code);
+
+/* Whether a terminal just shows this character: no control (C0, DEL, C1), none that turns the order
+ * of what stands around it. */
+bool str_code_harmless(uint32_t code);
+
+/* TEXT with everything that is not harmless or not UTF-8 shown as \xHH, byte by byte: the form in
+ * which other people's text reaches a terminal. Tabs and newlines are kept; str_printable_line
+ * shows these too, for names, which must not forge a line. Caller frees. */
 MUST_CHECK char *str_printable(const char *text);
+MUST_CHECK char *str_printable_line(const char *text);
 
 /* 'it'\''s': one word for a POSIX shell. Caller frees. */
 MUST_CHECK char *str_shell_quote(const char *s);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/action.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "cli/config.h"
+#include "cli/out.h"
 
 const struct opt action_opts[] = {
     { .name = "bind",
@@ -383,11 +383,11 @@ static int show(const struct runtime_plan *plan, bool json)
     if (json) {
         auto_json struct json_object *doc = runtime_plan_json(plan);
         auto_free char *text = json_text(doc, 1);
-        puts(text);
+        out_say("%s\n", text);
         return 0;
     }
     auto_free char *text = runtime_plan_text(plan);
-    fputs(text, stdout);
+    out_say("%s", text);
     return 0;
 }
 

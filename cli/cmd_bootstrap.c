@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "build/build.h"
 #include "cli/cache_dir.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "cli/plain.h"
 #include "image/image.h"
 
@@ -136,14 +136,14 @@ static int tell(const struct cli *cli, const struct build_spec *spec, struct err
     auto_close int fd = image_open(spec->image_path, &info, e);
     if (fd < 0)
         return -1;
-    auto_free char *name = str_printable(spec->image_path);
+    auto_free char *name = str_printable_line(spec->image_path);
     bool plain = name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                    "0123456789._/+-")] == '\0';
     auto_free char *quoted = plain ? mem_strdup(name) : str_shell_quote(name);
     auto_free char *size = str_human_size(info.file_bytes);
     auto_free char *disk = str_human_size(info.disk_bytes);
-    printf("built '%s': %s, of which %s on disk\n", name, size, disk);
-    printf("try: hpcc run %s\n     hpcc shell %s\n", quoted, quoted);
+    out_say("built '%s': %s, of which %s on disk\n", name, size, disk);
+    out_say("try: hpcc run %s\n     hpcc shell %s\n", quoted, quoted);
     return 0;
 }
 
@@ -160,14 +160,14 @@ static int build(struct cli *cli, const struct args *args, struct build_spec *sp
         return -1;
     if (report && args_has(args, "json")) {
         auto_free char *text = json_text(report, 1);
-        puts(text);
+        out_say("%s\n", text);
         return 0;
     }
     if (report && spec->dry_run) {
         auto_str struct str text = { 0 };
         json_object_object_del(report, "format"); /* for programs only */
         plain_add(&text, report, 0);
-        fputs(str_text(&text), stdout);
+        out_say("%s", str_text(&text));
         return 0;
     }
     return tell(cli, spec, e);
@@ -219,17 +219,17 @@ static void add_agents(struct str *out)
 /* What each agent's own table says. */
 static void print_agents(void)
 {
-    puts("What 'Bootstrap: NAME' in a definition may say, and the header keys it understands\n"
-         "(* must be there).");
+    out_say("What 'Bootstrap: NAME' in a definition may say, and the header keys it understands\n"
+            "(* must be there).\n");
     for (const struct agent *const *a = bootstrap_agents; *a; a++) {
-        printf("\n%s: %s\n", (*a)->name, (*a)->help);
+        out_say("\n%s: %s\n", (*a)->name, (*a)->help);
         const struct agent *same = NULL;
         for (const struct agent *const *b = bootstrap_agents; *b != *a; b++)
             same = (*b)->keys == (*a)->keys && (*b)->keys ? *b : same;
         if (same)
-            printf("    the keys of %s\n", same->name);
+            out_say("    the keys of %s\n", same->name);
         for (const struct agent_key *k = same ? NULL : (*a)->keys; k && k->name; k++)
-            printf("  %c %-14s %s\n", k->kind == AGENT_KEY_REQUIRED ? '*' : ' ', k->name, k->help);
+            out_say("  %c %-14s %s\n", k->kind == AGENT_KEY_REQUIRED ? '*' : ' ', k->name, k->help);
     }
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -8,6 +7,7 @@
 #include "bootstrap/bootstrap.h"
 #include "cli/cache_dir.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 
 static const struct opt opts[] = {
     { .name = "json", .help = "report as JSON" },
@@ -27,8 +27,8 @@ static void print_kinds(struct json_object *doc)
     for (size_t i = 0; i < json_object_array_length(kinds); i++) {
         struct json_object *k = json_object_array_get_idx(kinds, i);
         auto_free char *size = str_human_size((uint64_t)number(k, "bytes"));
-        printf("%-6s %10s  %" PRId64 " files: %s\n", json_get_str(k, "name"), size,
-               number(k, "files"), json_get_str(k, "what"));
+        out_say("%-6s %10s  %" PRId64 " files: %s\n", json_get_str(k, "name"), size,
+                number(k, "files"), json_get_str(k, "what"));
     }
 }
 
@@ -40,11 +40,8 @@ static void print_roots(struct json_object *doc)
         struct json_object *r = json_object_array_get_idx(roots, i);
         const char *suite = json_get_str(r, "suite");
         auto_free char *size = str_human_size((uint64_t)number(r, "bytes"));
-        auto_free char *line =
-            mem_printf("       %10s  %s %s, made %s", size, json_get_str(r, "agent"),
-                       suite ? suite : "", json_get_str(r, "made"));
-        auto_free char *shown = str_printable(line);
-        puts(shown);
+        out_say("       %10s  %s %s, made %s\n", size, json_get_str(r, "agent"), suite ? suite : "",
+                json_get_str(r, "made"));
     }
 }
 
@@ -55,12 +52,11 @@ static int list(const char *dir, bool json, struct err *e)
         return -1;
     if (json) {
         auto_free char *text = json_text(doc, 1);
-        puts(text);
+        out_say("%s\n", text);
         return 0;
     }
-    auto_free char *shown = str_printable(dir);
     auto_free char *size = str_human_size((uint64_t)number(doc, "bytes"));
-    printf("%s: %s\n", shown, size);
+    out_say("%s: %s\n", dir, size);
     print_kinds(doc);
     print_roots(doc);
     return 0;
@@ -76,11 +72,11 @@ static int clean(const char *dir, const char *kind, bool json, struct err *e)
         json_put_str(doc, "dir", dir);
         json_put_int(doc, "freed_bytes", (int64_t)freed);
         auto_free char *text = json_text(doc, 1);
-        puts(text);
+        out_say("%s\n", text);
         return 0;
     }
     auto_free char *size = str_human_size(freed);
-    printf("freed %s\n", size);
+    out_say("freed %s\n", size);
     return 0;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -27,10 +27,10 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         json_put_bool(doc, "sound", 1);
         json_put_bool(doc, "repaired", repaired);
         auto_free char *text = json_text(doc, 1);
-        puts(text);
+        out_say("%s\n", text);
     } else if (!cli->quiet) {
-        auto_free char *name = str_printable(path);
-        printf("'%s' %s\n", name, repaired ? "is sound again" : "is sound");
+        auto_free char *name = str_printable_line(path);
+        out_say("'%s' %s\n", name, repaired ? "is sound again" : "is sound");
     }
     return 0;
 }

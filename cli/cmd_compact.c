@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/out.h"
 #include "cli/resized.h"
 
 static const struct opt opts[] = {
@@ -25,12 +25,12 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         json_put_int(doc, "size_bytes", (int64_t)now.fs_bytes);
         json_put_int(doc, "disk_bytes", (int64_t)now.disk_bytes);
         auto_free char *text = json_text(doc, 1);
-        puts(text);
+        out_say("%s\n", text);
     } else if (!cli->quiet) {
-        auto_free char *name = str_printable(path);
+        auto_free char *name = str_printable_line(path);
         auto_free char *less = str_human_size(freed);
         auto_free char *disk = str_human_size(now.disk_bytes);
-        printf("compacted '%s': %s freed, %s on disk\n", name, less, disk);
+        out_say("compacted '%s': %s freed, %s on disk\n", name, less, disk);
     }
     return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
@@ -13,7 +13,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         return err_hint(e, "there is 'bash'");
     }
     auto_free char *text = usage_bash(command_table);
-    fputs(text, stdout);
+    out_say("%s", text);
     return 0;
 }
 

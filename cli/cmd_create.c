@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/json.h"
@@ -7,6 +6,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/operand.h"
+#include "cli/out.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -31,15 +31,15 @@ static int report(const struct cli *cli, const char *path, bool json, struct err
         json_put_int(doc, "size_bytes", st.st_size);
         json_put_int(doc, "disk_bytes", (int64_t)disk_bytes);
         auto_free char *text = json_text(doc, 1);
-        puts(text);
+        out_say("%s\n", text);
         return 0;
     }
     if (cli->quiet)
         return 0;
-    auto_free char *name = str_printable(path);
+    auto_free char *name = str_printable_line(path);
     auto_free char *size = str_human_size((uint64_t)st.st_size);
     auto_free char *disk = str_human_size(disk_bytes);
-    printf("created '%s': %s, of which %s on disk\n", name, size, disk);
+    out_say("created '%s': %s, of which %s on disk\n", name, size, disk);
     return 0;
 }
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "build/build.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "deffile/deffile.h"
 
 static const struct opt opts[] = {
@@ -19,17 +18,16 @@ static void print_findings(const struct cli *cli, const struct deffile *d)
         if (g->severity == DEFFILE_WARNING && cli->silent)
             continue;
         auto_free char *text = deffile_diag_text(d, g);
-        auto_free char *hint = str_printable(g->hint ? g->hint : "");
-        fprintf(stderr, "%s\n", text);
-        if (*hint)
-            fprintf(stderr, "  hint: %s\n", hint);
+        out_finding(cli->out, "%s", text);
+        if (g->hint && *g->hint)
+            out_finding(cli->out, "  hint: %s", g->hint);
     }
 }
 
 static void print_value(const char *prefix, const char *value)
 {
-    auto_free char *text = str_printable(value);
-    printf("%s%s", prefix, text);
+    auto_free char *text = str_printable_line(value);
+    out_say("%s%s", prefix, text);
 }
 
 static void print_section(const struct deffile_section *s)
@@ -37,33 +35,33 @@ static void print_section(const struct deffile_section *s)
     size_t n_lines = 0;
     for (size_t i = 0; i < s->body.len; i++)
         n_lines += s->body.data[i] == '\n';
-    printf("  line %-5u", s->line);
+    out_say("  line %-5u", s->line);
     print_value(" %", s->name);
     if (s->app)
         print_value(" ", s->app);
     if (*s->args)
         print_value(" ", s->args);
-    printf("  (%zu line%s)\n", n_lines, n_lines == 1 ? "" : "s");
+    out_say("  (%zu line%s)\n", n_lines, n_lines == 1 ? "" : "s");
     bool labels = s->rule && s->rule->body == DEFFILE_BODY_LABELS;
     for (size_t i = 0; i < s->n_entries; i++) {
         const struct deffile_entry *entry = &s->entries[i];
         print_value("               ", entry->first);
         print_value(labels ? " = " : " -> ", entry->second ? entry->second : entry->first);
-        putchar('\n');
+        out_say("\n");
     }
 }
 
 static void print_stage(const struct deffile_stage *s)
 {
-    printf("stage from line %u", s->line);
+    out_say("stage from line %u", s->line);
     if (s->name)
         print_value(": ", s->name);
-    putchar('\n');
+    out_say("\n");
     for (size_t i = 0; i < s->n_headers; i++) {
-        printf("  line %-5u", s->headers[i].line);
+        out_say("  line %-5u", s->headers[i].line);
         print_value(" ", s->headers[i].key);
         print_value(": ", s->headers[i].value);
-        putchar('\n');
+        out_say("\n");
     }
     for (size_t i = 0; i < s->n_sections; i++)
         print_section(&s->sections[i]);
@@ -85,10 +83,10 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     if (args_has(args, "json")) {
         auto_json struct json_object *dump = deffile_dump(d);
         auto_free char *text = json_text(dump, 1);
-        puts(text);
+        out_say("%s\n", text);
     } else if (check) {
         if (d->ok)
-            puts("ok");
+            out_say("ok\n");
     } else {
         for (size_t i = 0; i < d->n_stages; i++)
             print_stage(&d->stages[i]);

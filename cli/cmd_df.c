@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/inside.h"
+#include "cli/out.h"
 
 static const struct opt opts[] = {
     { .name = "json", .help = "show it as JSON, in bytes" },
@@ -34,16 +34,16 @@ static void print_json(const char *path, const struct usage *u)
     json_put_int(doc, "disk_bytes", (int64_t)u->on_disk);
     json_put_int(doc, "hole_bytes", (int64_t)u->holes);
     auto_free char *text = json_text(doc, 1);
-    puts(text);
+    out_say("%s\n", text);
 }
 
 static void line(const char *what, uint64_t bytes, uint64_t of)
 {
     auto_free char *size = str_human_size(bytes);
     if (of)
-        printf("%-8s %10s  %3llu %%\n", what, size, (unsigned long long)(bytes * 100 / of));
+        out_say("%-8s %10s  %3llu %%\n", what, size, (unsigned long long)(bytes * 100 / of));
     else
-        printf("%-8s %10s\n", what, size);
+        out_say("%-8s %10s\n", what, size);
 }
 
 static void print_text(const struct usage *u)
@@ -54,9 +54,9 @@ static void print_text(const struct usage *u)
     line("on disk", u->on_disk, u->file);
     line("holes", u->holes, u->file);
     uint64_t used = u->fs.inodes - u->fs.free_inodes;
-    printf("%-8s %10llu  %3llu %% of %llu\n", "inodes", (unsigned long long)used,
-           (unsigned long long)(u->fs.inodes ? used * 100 / u->fs.inodes : 0),
-           (unsigned long long)u->fs.inodes);
+    out_say("%-8s %10llu  %3llu %% of %llu\n", "inodes", (unsigned long long)used,
+            (unsigned long long)(u->fs.inodes ? used * 100 / u->fs.inodes : 0),
+            (unsigned long long)u->fs.inodes);
 }
 
 static int run(struct cli *cli, const struct args *args, struct err *e)

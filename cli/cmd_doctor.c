@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "runtime/runtime.h"
 
 static const struct opt opts[] = {
@@ -28,20 +28,19 @@ static void print_json(const struct runtime_finding *f, size_t n)
     json_put_str(doc, "schema", "hpcc.doctor.v1");
     json_put(doc, "findings", list);
     auto_free char *text = json_text(doc, 1);
-    puts(text);
+    out_say("%s\n", text);
 }
 
 static void print_text(const struct runtime_finding *f, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        auto_free char *text = str_printable(f[i].text);
-        printf("%-8s %-8s %s\n",
-               f[i].ok      ? "ok"
-               : f[i].fatal ? "missing"
-                            : "limited",
-               f[i].name, text);
+        out_say("%-8s %-8s %s\n",
+                f[i].ok      ? "ok"
+                : f[i].fatal ? "missing"
+                             : "limited",
+                f[i].name, f[i].text);
         if (f[i].cure && *f[i].cure)
-            printf("%-17s cure: %s\n", "", f[i].cure);
+            out_say("%-17s cure: %s\n", "", f[i].cure);
     }
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/inside.h"
+#include "cli/out.h"
 #include "image/layout.h"
 #include "runtime/runtime.h"
 
@@ -21,6 +21,7 @@ static const struct opt opts[] = {
 static void explain_script(const char *path, const char *text)
 {
     auto_strv struct strv lines = { 0 };
+    auto_free char *shown = str_printable_line(path);
     strv_split(&lines, text, "\n;");
     for (size_t i = 0; i < lines.n; i++) {
         const char *line = lines.v[i] + strspn(lines.v[i], " \t");
@@ -30,7 +31,7 @@ static void explain_script(const char *path, const char *text)
         line += strspn(line, " \t\"'");
         int len = (int)strcspn(line, "= \t\"'");
         if (len)
-            printf("%-28.*s set      the image: /%s\n", len, line, path);
+            out_say("%-28.*s set      the image: /%s\n", len, line, shown);
     }
 }
 
@@ -47,25 +48,24 @@ static int explain_image(const char *path, struct err *e)
             continue;
         if (inside_read(&in, file, &text, e) < 0)
             return -1;
-        auto_free char *clean = str_printable(str_text(&text));
-        explain_script(file, clean);
+        explain_script(file, str_text(&text));
     }
     return 0;
 }
 
 static void print_item(const struct runtime_env_item *item, bool explain)
 {
-    auto_free char *name = str_printable(item->name);
+    auto_free char *name = str_printable_line(item->name);
     auto_free char *value = str_printable(item->value);
     if (!explain) {
         if (!item->dropped)
-            printf("%s=%s\n", name, value);
+            out_say("%s=%s\n", name, value);
         return;
     }
     if (item->dropped)
-        printf("%-28s dropped  %s: %s\n", name, item->origin, item->dropped);
+        out_say("%-28s dropped  %s: %s\n", name, item->origin, item->dropped);
     else
-        printf("%-28s passed   %s: %s\n", name, item->origin, value);
+        out_say("%-28s passed   %s: %s\n", name, item->origin, value);
 }
 
 static int run(struct cli *cli, const struct args *args, struct err *e)

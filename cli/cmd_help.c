@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 
 /* Whether this executable is the small one, which leaves the rest to hpcc-full. */
 static bool knows_all(void)
@@ -42,7 +42,7 @@ static int explain(struct cli *cli, const char *word, struct err *e)
     if (!entry || entry->place == COMMAND_ABSENT)
         return command_unknown(word, e);
     auto_free char *text = usage_command(entry);
-    fputs(text, stdout);
+    out_say("%s", text);
     return 0;
 }
 
@@ -51,7 +51,7 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     if (args->n_rest > 0)
         return explain(cli, args->rest[0], e);
     auto_free char *text = usage_overview(command_table);
-    fputs(text, stdout);
+    out_say("%s", text);
     return 0;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/operand.h"
+#include "cli/out.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -88,15 +88,15 @@ static void report(const struct cli *cli, const char *path, bool json,
         json_put_int(doc, "files", (int64_t)r->n_files);
         json_put_int(doc, "directories", (int64_t)r->n_dirs);
         auto_free char *text = json_text(doc, 1);
-        puts(text);
+        out_say("%s\n", text);
         return;
     }
     if (cli->quiet)
         return;
-    auto_free char *name = str_printable(path), *size = str_human_size(r->size_bytes);
+    auto_free char *name = str_printable_line(path), *size = str_human_size(r->size_bytes);
     auto_free char *disk = str_human_size(r->disk_bytes);
-    printf("imported '%s': %llu files, %s, of which %s on disk\n", name,
-           (unsigned long long)r->n_files, size, disk);
+    out_say("imported '%s': %llu files, %s, of which %s on disk\n", name,
+            (unsigned long long)r->n_files, size, disk);
 }
 
 static int run(struct cli *cli, const struct args *args, struct err *e)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -9,6 +8,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/inside.h"
+#include "cli/out.h"
 #include "image/layout.h"
 
 static const struct opt opts[] = {
@@ -112,31 +112,31 @@ static int read_facet(const struct inside *in, const struct facet *f, struct jso
     return 0;
 }
 
-/* Bytes as they are into a file or pipe, made harmless on a terminal. */
-static void print_text(const char *text, size_t len)
+/* A file's bytes go as they are into a file or pipe when that one file is all that was asked for.
+ */
+static void print_text(const char *text, size_t len, bool raw)
 {
-    if (isatty(STDOUT_FILENO)) {
-        auto_free char *clean = str_printable(text);
-        fputs(clean, stdout);
-    } else {
-        fwrite(text, 1, len, stdout);
-    }
+    if (raw)
+        out_bytes(text, len);
+    else
+        out_say("%s", text);
     if (len > 0 && text[len - 1] != '\n')
-        putchar('\n');
+        out_say("\n");
 }
 
-static void print_facet(const struct facet *f, struct json_object *value)
+static void print_facet(const struct facet *f, struct json_object *value, bool raw)
 {
     if (json_object_is_type(value, json_type_string)) {
-        print_text(json_object_get_string(value), (size_t)json_object_get_string_len(value));
+        print_text(json_object_get_string(value), (size_t)json_object_get_string_len(value), raw);
         return;
     }
     json_object_object_foreach(value, key, item)
     {
         const char *text = json_object_get_string(item); /* of any type */
-        auto_free char *line = f->file ? mem_printf("%s: %s\n", key, text ? text : "null")
-                                       : mem_printf("# %s\n%s", key, text ? text : "");
-        print_text(line, strlen(line));
+        auto_free char *name = str_printable_line(key);
+        auto_free char *line = f->file ? mem_printf("%s: %s\n", name, text ? text : "null")
+                                       : mem_printf("# %s\n%s", name, text ? text : "");
+        print_text(line, strlen(line), false);
     }
 }
 
@@ -160,7 +160,7 @@ static void print_json(struct json_object *attributes)
     json_put(doc, "data", data);
     json_put_str(doc, "type", "container");
     auto_free char *text = json_text(doc, 1);
-    puts(text);
+    out_say("%s\n", text);
 }
 
 static void print_plain(const struct inside *in, struct json_object *attributes)
@@ -175,10 +175,10 @@ static void print_plain(const struct inside *in, struct json_object *attributes)
             continue;
         }
         if (several)
-            printf("==> %s <==\n", facets[i].name);
-        print_facet(&facets[i], value);
+            out_say("==> %s <==\n", facets[i].name);
+        print_facet(&facets[i], value, !several && !isatty(STDOUT_FILENO));
         if (several)
-            putchar('\n');
+            out_say("\n");
     }
 }
 

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -11,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/inside.h"
 #include "cli/operand.h"
+#include "cli/out.h"
 
 static const struct opt opts[] = {
     { .name = "long", .letter = 'l', .help = "show type, mode, links, owner, size and time" },
@@ -25,47 +25,99 @@ enum { DEPTH_MAX = 2048 };
 struct entry {
     char *name;
     uint32_t ino;
+    uint64_t cookie; /* where it stands in the directory: tells two of one name apart */
 };
 
 struct listing {
     const struct image_reader *reader;
-    bool details, recursive, terminal;
-    struct json_object *json; /* NULL: text */
-    uint8_t *seen;            /* a bit for each inode: directories that were listed */
-    uint64_t n_inodes;
+    bool details, recursive, json;
+    size_t n_shown;
+    struct image_claims claims;
     struct err *e;
 };
 
-struct entries {
+/* ── a directory, in order ── */
+
+/* A directory may be larger than our memory, and its order is not ours. So it is read again for
+ * each batch of names; for all but the largest, one is enough. */
+enum { BATCH = 1 << 17 };
+
+struct batch {
     struct entry *v;
     size_t n;
+    struct entry after; /* what was shown last; no name: nothing yet */
+    bool full;          /* there is more behind it */
 };
 
-static void entries_fini(struct entries *l)
+static int compare(const void *a, const void *b)
 {
-    for (size_t i = 0; i < l->n; i++)
-        free(l->v[i].name);
-    free(l->v);
+    const struct entry *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+}
+
+/* Put the batch in order and drop what is beyond its size. */
+static void settle(struct batch *b)
+{
+    if (b->n)
+        qsort(b->v, b->n, sizeof *b->v, compare);
+    for (; b->n > BATCH; b->full = true)
+        free(b->v[--b->n].name);
 }
 
 static int add_entry(void *ctx, const struct image_dirent *d)
 {
-    struct entries *l = ctx;
+    struct batch *b = ctx;
     if (d->name_len <= 2 && memcmp(d->name, "..", d->name_len) == 0)
         return 0;
-    l->v = mem_grow(l->v, l->n, sizeof *l->v);
-    l->v[l->n++] = (struct entry){ .name = mem_strndup(d->name, d->name_len), .ino = d->ino };
+    auto_free char *name = mem_strndup(d->name, d->name_len);
+    struct entry x = { .name = name, .ino = d->ino, .cookie = d->next_cookie };
+    if (b->after.name && compare(&x, &b->after) <= 0)
+        return 0;
+    if (b->full && compare(&x, &b->v[BATCH - 1]) > 0)
+        return 0;
+    b->v = mem_grow(b->v, b->n, sizeof *b->v);
+    x.name = steal_ptr(name);
+    b->v[b->n++] = x;
+    if (b->n == 2 * BATCH)
+        settle(b);
     return 0;
 }
 
-static int by_name(const void *a, const void *b)
+static void batch_fini(struct batch *b)
 {
-    return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+    for (size_t i = 0; i < b->n; i++)
+        free(b->v[i].name);
+    free(b->v);
+    free(b->after.name);
 }
+
+/* The next names of the directory INO, none when all were shown; 0 or a negative errno. */
+static int batch_next(const struct image_reader *r, uint32_t ino, struct batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        if (i + 1 < b->n) {
+            free(b->v[i].name);
+            continue;
+        }
+        free(b->after.name);
+        b->after = b->v[i];
+    }
+    bool done = b->after.name && !b->full;
+    b->n = 0;
+    b->full = false;
+    if (done)
+        return 0;
+    int rc = image_read_dir(r, ino, 0, add_entry, b);
+    settle(b);
+    return rc;
+}
+
+/* ── what is shown of a file ── */
 
 static int damaged(const struct listing *l, const char *path, int rc)
 {
-    auto_free char *shown = str_printable(path);
+    auto_free char *shown = str_printable_line(path);
     err_set(l->e, rc == -ENOENT ? ERR_FAILED : ERR_INPUT, "cannot read '%s' in the image: %s",
             shown, rc == -EUCLEAN ? "damaged" : strerror(-rc));
     return rc == -ENOENT ? -1 : err_hint(l->e, "'hpcc check' tells what is wrong");
@@ -115,12 +167,13 @@ static const char *type_name(uint32_t mode)
     }
 }
 
-static void put_json(const struct listing *l, const char *path, const struct image_stat *st,
+/* One element of the document, which is written as it is found: a listing may be long. */
+static void put_json(struct listing *l, const char *path, const struct image_stat *st,
                      const char *target)
 {
-    struct json_object *o = json_object_new_object();
+    auto_json struct json_object *o = json_object_new_object();
     char when[32], mode[8];
-    auto_free char *clean = str_printable(path);
+    auto_free char *clean = str_printable_line(path);
     json_put_str(o, "path", clean);
     json_put_str(o, "type", type_name(st->mode));
     snprintf(mode, sizeof mode, "%04o", st->mode & 07777);
@@ -137,10 +190,18 @@ static void put_json(const struct listing *l, const char *path, const struct ima
         json_put_int(o, "minor", st->rdev_minor);
     }
     if (S_ISLNK(st->mode)) {
-        auto_free char *shown = str_printable(target);
+        auto_free char *shown = str_printable_line(target);
         json_put_str(o, "target", shown);
     }
-    json_add(l->json, o);
+    auto_free char *text = json_text(o, 1);
+    auto_str struct str element = { 0 };
+    str_add(&element, l->n_shown ? ",\n  " : "[\n  ");
+    for (const char *c = text; *c; c++) { /* a level deeper than it thinks */
+        str_add_c(&element, *c);
+        if (*c == '\n')
+            str_add(&element, "  ");
+    }
+    out_say("%s", str_text(&element));
 }
 
 static void put_text(const struct listing *l, const char *name, const struct image_stat *st,
@@ -161,11 +222,11 @@ static void put_text(const struct listing *l, const char *name, const struct ima
     str_add(&line, name);
     if (l->details && S_ISLNK(st->mode))
         str_addf(&line, " -> %s", target);
-    auto_free char *clean = l->terminal ? str_printable(str_text(&line)) : NULL;
-    puts(clean ? clean : str_text(&line));
+    auto_free char *clean = str_printable_line(str_text(&line));
+    out_say("%s\n", clean);
 }
 
-static int put_entry(const struct listing *l, const char *path, const char *name, uint32_t ino,
+static int put_entry(struct listing *l, const char *path, const char *name, uint32_t ino,
                      struct image_stat *st)
 {
     char target[4096] = "";
@@ -182,35 +243,31 @@ static int put_entry(const struct listing *l, const char *path, const char *name
         put_json(l, path, st, target);
     else
         put_text(l, l->recursive ? path : name, st, target);
+    l->n_shown++;
     return 0;
 }
 
-static int list_dir(const struct listing *l, const char *path, uint32_t ino, unsigned depth)
+static int list_dir(struct listing *l, const char *path, uint32_t ino, unsigned depth)
 {
-    cleanup_with(entries_fini) struct entries list = { 0 };
-    if (depth > DEPTH_MAX || ino >= l->n_inodes || l->seen[ino / 8] & 1 << ino % 8)
-        return damaged(l, path, -EUCLEAN); /* a directory below itself, or with two names */
-    l->seen[ino / 8] |= (uint8_t)(1 << ino % 8);
-    int rc = image_read_dir(l->reader, ino, 0, add_entry, &list);
+    cleanup_with(batch_fini) struct batch b = { 0 };
+    int rc = depth > DEPTH_MAX ? -EUCLEAN : image_read_claim(l->reader, ino, &l->claims);
     if (rc < 0)
-        return damaged(l, path, rc);
-    if (list.n)
-        qsort(list.v, list.n, sizeof *list.v, by_name);
-    for (size_t i = 0; i < list.n; i++) {
-        struct image_stat st;
-        auto_free char *below = path_join(path, list.v[i].name);
-        if (put_entry(l, below, list.v[i].name, list.v[i].ino, &st) < 0)
-            return -1;
-        if (l->recursive && S_ISDIR(st.mode) && list_dir(l, below, list.v[i].ino, depth + 1) < 0)
-            return -1;
-    }
-    return 0;
+        return damaged(l, path, rc); /* a directory below itself, or with two names */
+    while ((rc = batch_next(l->reader, ino, &b)) == 0 && b.n)
+        for (size_t i = 0; i < b.n; i++) {
+            struct image_stat st;
+            auto_free char *below = path_join(path, b.v[i].name);
+            if (put_entry(l, below, b.v[i].name, b.v[i].ino, &st) < 0)
+                return -1;
+            if (l->recursive && S_ISDIR(st.mode) && list_dir(l, below, b.v[i].ino, depth + 1) < 0)
+                return -1;
+        }
+    return rc < 0 ? damaged(l, path, rc) : 0;
 }
 
 /* WALKED is the path as given, where ".." behind a link is not what the text says. */
 static int list(struct listing *l, const char *path, const char *walked, bool itself)
 {
-    struct image_fs_stat fs;
     struct image_stat st;
     uint32_t ino;
     /* As ls: a link to a directory is followed, but not with --long. */
@@ -221,10 +278,6 @@ static int list(struct listing *l, const char *path, const char *walked, bool it
         return damaged(l, path, rc);
     if (!S_ISDIR(st.mode) || itself)
         return put_entry(l, path, path, ino, &st);
-    image_read_fs_stat(l->reader, &fs);
-    l->n_inodes = fs.inodes + 1;
-    auto_free uint8_t *seen = mem_zero(l->n_inodes / 8 + 1, 1);
-    l->seen = seen;
     return list_dir(l, path, ino, 0);
 }
 
@@ -233,7 +286,6 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     (void)cli;
     auto_operand struct operand p = { 0 };
     auto_inside struct inside in = { 0 };
-    auto_json struct json_object *json = NULL;
     if (operand_parse_words(args->rest[0], args->rest[1], &p, e) < 0 ||
         inside_open(p.image, &in, e) < 0)
         return -1;
@@ -245,26 +297,26 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         .reader = in.reader,
         .details = args_has(args, "long"),
         .recursive = args_has(args, "recursive"),
-        .terminal = isatty(STDOUT_FILENO),
+        .json = args_has(args, "json"),
         .e = e,
     };
-    if (args_has(args, "json"))
-        l.json = json = json_object_new_array();
     const char *walked = p.path ? p.path : "/";
     auto_free char *path = path_clean(walked);
-    if (list(&l, path, walked, args_has(args, "directory")) < 0)
+    int rc = list(&l, path, walked, args_has(args, "directory"));
+    image_claims_fini(&l.claims);
+    if (rc < 0)
         return err_wrap(e, "image '%s'", p.image);
-    if (json) {
-        auto_free char *text = json_text(json, 1);
-        puts(text);
-    }
+    if (l.json)
+        out_say(l.n_shown ? "\n]\n" : "[]\n");
     return 0;
 }
 
 const struct command cmd_ls = {
     .synopsis = "[options] IMAGE[:/PATH]",
-    .help = "Lists what is in an image, all names, in order of their bytes. Nothing is mounted and "
-            "no privilege is needed. The path may also be a word of its own.",
+    .help =
+        "Lists what is in an image, all names, in order of their bytes. Bytes of a name that no "
+        "terminal should see, or that are no UTF-8, are shown as \\xHH. Nothing is mounted and "
+        "no privilege is needed. The path may also be a word of its own.",
     .examples = "  hpcc ls demo.img\n  hpcc ls -l demo.img:/usr/bin\n"
                 "  hpcc ls -R --json demo.img:/etc\n",
     .opts = opts,

@@ -39,7 +39,7 @@ static void apply_flags(struct cli *cli, const struct args *a)
 
 static int print(const char *text)
 {
-    fputs(text, stdout);
+    out_say("%s", text);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/out.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -216,6 +217,34 @@ void out_fini(struct out *out)
     if (out->bar)
         munmap(out->bar_shown, sizeof(bool));
     out->bar = false;
+}
+
+void out_say(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    auto_free char *text = mem_vprintf(fmt, ap);
+    va_end(ap);
+    auto_free char *clean = str_printable(text);
+    fputs(clean, stdout); /* main tells when standard output takes no more */
+}
+
+void out_bytes(const void *data, size_t len)
+{
+    fwrite(data, 1, len, stdout);
+}
+
+void out_finding(struct out *out, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    auto_free char *text = mem_vprintf(fmt, ap);
+    va_end(ap);
+    auto_str struct str s = { 0 };
+    auto_free char *clean = str_printable(text);
+    wipe_bar(out, &s);
+    str_addf(&s, "%s\n", clean);
+    put(&s);
 }
 
 void out_error(struct out *out, const struct err *e)

@@ -2,8 +2,10 @@
 #ifndef CLI_OUT_H
 #define CLI_OUT_H
 
-/* Everything on stderr: log lines, the progress bar, the one error at the end. Text of others (file
- * names, definitions, servers) is made printable first. */
+/* All that hpcc writes to its streams: results on stdout; log lines, the progress bar and the one
+ * error at the end on stderr. Text of others (images, definitions, archives, servers) never reaches
+ * a terminal as it is: everything goes through str_printable here, and nothing else in cli/ prints.
+ */
 
 #include <stdint.h>
 
@@ -26,6 +28,16 @@ void out_fini(struct out *out);
 
 /* Take the bar away, before results are written to the same terminal. */
 void out_wipe(struct out *out);
+
+/* A result, or a part of one, to stdout. Made printable as a whole; a name in it that must not hold
+ * a line of its own goes through str_printable_line first. */
+void out_say(const char *fmt, ...) PRINTF(1, 2);
+
+/* The content of a file that the user asked for, byte by byte as it is. */
+void out_bytes(const void *data, size_t len);
+
+/* A line to stderr without hpcc's name before it: findings that name a place in a file. */
+void out_finding(struct out *out, const char *fmt, ...) PRINTF(2, 3);
 
 /* Print E: "hpcc: error: MSG" and "  hint: …". */
 void out_error(struct out *out, const struct err *e);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/resized.h"
 
-#include <stdio.h>
-
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/out.h"
 
 int resized_look(const char *path, const char *verb, struct image_info *out, struct err *e)
 {
@@ -43,7 +42,7 @@ static void print_json(const char *path, const struct image_info *before,
     json_put_int(doc, "size_bytes", (int64_t)now->fs_bytes);
     json_put_int(doc, "disk_bytes", (int64_t)now->disk_bytes);
     auto_free char *text = json_text(doc, 1);
-    puts(text);
+    out_say("%s\n", text);
 }
 
 int resized_report(const struct cli *cli, const struct args *args, const char *done,
@@ -59,13 +58,13 @@ int resized_report(const struct cli *cli, const struct args *args, const char *d
     }
     if (cli->quiet)
         return 0;
-    auto_free char *name = str_printable(path);
+    auto_free char *name = str_printable_line(path);
     auto_free char *old = str_human_size(before->fs_bytes);
     auto_free char *size = str_human_size(now.fs_bytes);
     auto_free char *disk = str_human_size(now.disk_bytes);
     if (now.fs_bytes == before->fs_bytes)
-        printf("%s '%s': %s, of which %s on disk\n", done, name, size, disk);
+        out_say("%s '%s': %s, of which %s on disk\n", done, name, size, disk);
     else
-        printf("%s '%s': from %s to %s, of which %s on disk\n", done, name, old, size, disk);
+        out_say("%s '%s': from %s to %s, of which %s on disk\n", done, name, old, size, disk);
     return 0;
 }

@@ -85,6 +85,20 @@ static void json_keeps_order_and_refuses_junk(void **state)
     assert_null(json_get_str(back, "a"));
 }
 
+static void json_is_fit_for_a_terminal(void **state)
+{
+    (void)state;
+    auto_json struct json_object *o = json_object_new_object();
+    json_put_str(o, "k", "\033\x7f\xc2\x9b\u202e \xff \u00e9 \xe2\x80");
+    auto_free char *s = json_text(o, 0);
+    assert_string_equal(s,
+                        "{\"k\":\"\\u001b\\u007f\\u009b\\u202e \\\\xff \u00e9 \\\\xe2\\\\x80\"}");
+    auto_json struct json_object *back = json_read(s, strlen(s), "it", NULL);
+    assert_string_equal(json_get_str(back, "k"), "\033\x7f\xc2\x9b\u202e \\xff \u00e9 \\xe2\\x80");
+    auto_free char *lines = json_text(o, 1);
+    assert_non_null(strchr(lines, '\n'));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +107,7 @@ int main(void)
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(an_empty_file_is_an_empty_map),
         cmocka_unit_test(json_keeps_order_and_refuses_junk),
+        cmocka_unit_test(json_is_fit_for_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

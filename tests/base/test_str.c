@@ -100,6 +100,70 @@ static void hostile_text_is_printed_harmless(void **state)
     assert_string_equal(s, "a\\x1b[31m\\x07 \xc3\xa9 \\xff \\xc2\\x9b\n");
 }
 
+static void names_forge_no_lines_and_turn_no_text(void **state)
+{
+    (void)state;
+    auto_free char *line = str_printable_line("a\nb\tc\x7f");
+    assert_string_equal(line, "a\\x0ab\\x09c\\x7f");
+    auto_free char *turned =
+        str_printable("\u202egnp.exe \u2066x\u2069 \u202a \u2065 \u206a \u2029");
+    assert_string_equal(turned, "\\xe2\\x80\\xaegnp.exe \\xe2\\x81\\xa6x\\xe2\\x81\\xa9 "
+                                "\\xe2\\x80\\xaa \u2065 \u206a \u2029");
+}
+
+static void utf8_is_what_the_standard_says(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        size_t len;
+        uint32_t code;
+    } cases[] = {
+        { "", 1, 0 },
+        { "\x7f", 1, 0x7f },
+        { "\x80", 0, 0 },
+        { "\xbf", 0, 0 },
+        { "\xc1\xbf", 0, 0 }, /* over-long */
+        { "\xc2\x80", 2, 0x80 },
+        { "\xdf\xbf", 2, 0x7ff },
+        { "\xc2", 0, 0 },
+        { "\xc2\x7f", 0, 0 },
+        { "\xc2\xc0", 0, 0 },
+        { "\xe0\x9f\xbf", 0, 0 },
+        { "\xe0\xa0\x80", 3, 0x800 },
+        { "\xed\x9f\xbf", 3, 0xd7ff },
+        { "\xed\xa0\x80", 0, 0 }, /* a surrogate */
+        { "\xed\xbf\xbf", 0, 0 },
+        { "\xee\x80\x80", 3, 0xe000 },
+        { "\xef\xbf\xbf", 3, 0xffff },
+        { "\xef\xbf", 0, 0 },
+        { "\xf0\x8f\xbf\xbf", 0, 0 },
+        { "\xf0\x90\x80\x80", 4, 0x10000 },
+        { "\xf4\x8f\xbf\xbf", 4, 0x10ffff },
+        { "\xf4\x90\x80\x80", 0, 0 },
+        { "\xf5\x80\x80\x80", 0, 0 },
+        { "\xff", 0, 0 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint32_t code = 0;
+        if (str_utf8(cases[i].text, &code) != cases[i].len || code != cases[i].code)
+            fail_msg("case %zu", i);
+    }
+}
+
+static void only_what_a_terminal_shows_is_harmless(void **state)
+{
+    (void)state;
+    static const uint32_t bad[] = {
+        0, 0x1b, 0x1f, 0x7f, 0x80, 0x9f, 0x202a, 0x202e, 0x2066, 0x2069
+    };
+    static const uint32_t good[] = { 0x20, 0x7e, 0xa0, 0xe9, 0x2029, 0x202f, 0x2065, 0x206a };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_false(str_code_harmless(bad[i]));
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        assert_true(str_code_harmless(good[i]));
+}
+
 static void shell_quoting_keeps_one_word(void **state)
 {
     (void)state;
@@ -183,6 +247,9 @@ int main(void)
         cmocka_unit_test(sizes_are_printed_for_people),
         cmocka_unit_test(the_nearest_name_is_found_and_nothing_far),
         cmocka_unit_test(hostile_text_is_printed_harmless),
+        cmocka_unit_test(names_forge_no_lines_and_turn_no_text),
+        cmocka_unit_test(utf8_is_what_the_standard_says),
+        cmocka_unit_test(only_what_a_terminal_shows_is_harmless),
         cmocka_unit_test(shell_quoting_keeps_one_word),
         cmocka_unit_test(vectors_hold_environments),
         cmocka_unit_test(the_first_value_of_a_name_counts_in_any_list),
