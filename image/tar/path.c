@@ -35,10 +35,18 @@ static bool is_dotdot(const char *name, size_t len)
     return len == 2 && memcmp(name, "..", 2) == 0;
 }
 
+int tar_nodes_left(const struct source *s, struct err *e)
+{
+    if (!s->max_nodes || s->n_nodes < s->max_nodes)
+        return 0;
+    return err_set(e, ERR_INPUT, "the archive holds more than %llu files",
+                   (unsigned long long)s->max_nodes);
+}
+
 static struct source_node *add_dir(struct source *s, struct source_node *dir, const char *name,
                                    size_t len, struct err *e)
 {
-    return source_add(s, dir, name, len, S_IFDIR | 0755, e);
+    return tar_nodes_left(s, e) < 0 ? NULL : source_add(s, dir, name, len, S_IFDIR | 0755, e);
 }
 
 /* Where the symlink LINK leads inside the tree, all of it; directories that are not there yet are

@@ -12,6 +12,10 @@ struct tar_place {
     size_t len;
 };
 
+/* ERR_INPUT when S has as many nodes as it may: the directories that a path implies count too, or
+ * one name of 4 KiB makes two thousand for nothing. */
+MUST_CHECK int tar_nodes_left(const struct source *s, struct err *e);
+
 /* Walk PATH from the root: a leading '/' is dropped, "." passed over, ".." refused, missing
  * directories made (0755, root), symlinks of the tree followed as in a chroot, at most 40. The last
  * component is not looked at. ERR_INPUT. */

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "image/tar/tar.h"
 #include "image/tar/acl.h"
+#include "image/tar/feed.h"
 #include "image/tar/path.h"
 #include "image/tar/spill.h"
 
@@ -23,6 +24,7 @@ enum { BLOCK = 512 };
 
 struct reading {
     struct archive *a;
+    struct feed *feed;
     struct source *s;
     struct spill *spill;
     const struct tar_input *in;
@@ -42,8 +44,27 @@ static int bad_entry(const char *path, const char *why, struct err *e)
     return err_set(e, ERR_INPUT, "'%.400s' %s", shown, why);
 }
 
-static int archive_failed(struct archive *a, struct err *e)
+static int over_limit(const struct reading *r, struct err *e)
 {
+    auto_free char *limit = str_human_size(r->in->max_bytes);
+    err_set(e, ERR_INPUT, "the archive unpacks to more than the %s allowed", limit);
+    return err_hint(e, "if it is right, allow more with '--max-size SIZE'");
+}
+
+/* What the feed refused, which the reader of tar takes for a failed read. */
+static int feed_failed(const struct reading *r, struct err *e)
+{
+    if (feed_fault(r->feed) == FEED_OVER)
+        return over_limit(r, e);
+    return err_set(e, ERR_INPUT,
+                   "the archive has a header, a map of holes or an access list that is too long");
+}
+
+static int archive_failed(const struct reading *r, struct err *e)
+{
+    struct archive *a = r->a;
+    if (feed_fault(r->feed) != FEED_SOUND)
+        return feed_failed(r, e);
     const char *why = archive_error_string(a);
     auto_free char *shown = str_printable(why ? why : "it is truncated or damaged");
     int sys = archive_errno(a);
@@ -64,13 +85,6 @@ static bool harmless_warning(struct archive *a)
 {
     const char *why = archive_error_string(a);
     return why && strstr(why, "can't be converted");
-}
-
-static int over_limit(const struct reading *r, struct err *e)
-{
-    auto_free char *limit = str_human_size(r->in->max_bytes);
-    err_set(e, ERR_INPUT, "the archive unpacks to more than the %s allowed", limit);
-    return err_hint(e, "if it is right, allow more with '--max-size SIZE'");
 }
 
 static bool is_over(const struct reading *r, uint64_t more)
@@ -170,7 +184,7 @@ static int take_data(struct reading *r, struct source_node *n, struct err *e)
         if (rc == ARCHIVE_EOF)
             return 0;
         if (rc != ARCHIVE_OK)
-            return archive_failed(r->a, e);
+            return archive_failed(r, e);
         if (is_over(r, len))
             return over_limit(r, e);
         if (len == 0)
@@ -225,10 +239,8 @@ static struct source_node *make_node(struct reading *r, const struct tar_place *
     }
     if (old)
         source_remove(r->s, old);
-    if (r->s->n_nodes >= r->in->max_nodes) {
-        err_set(e, ERR_INPUT, "the archive holds more than %u files", r->in->max_nodes);
+    if (tar_nodes_left(r->s, e) < 0)
         return NULL;
-    }
     return source_add(r->s, place->dir, place->name, place->len, type, e);
 }
 
@@ -277,19 +289,11 @@ static int take_entry(struct reading *r, struct archive_entry *entry, struct err
 
 /* ── the archive ─────────────────────────────────────────────────────────────────────────────── */
 
-static int open_archive(struct archive *a, const struct tar_input *in, struct err *e)
+static int open_archive(struct reading *r, struct err *e)
 {
-    /* By name, not "all": that would also run programs that the archive's first bytes ask for. */
-    archive_read_support_filter_gzip(a);
-    archive_read_support_filter_bzip2(a);
-    archive_read_support_filter_xz(a);
-    archive_read_support_filter_lzma(a);
-    archive_read_support_filter_zstd(a);
-    archive_read_support_filter_lz4(a);
-    archive_read_support_format_tar(a);
-    int rc = in->fd >= 0 ? archive_read_open_fd(a, in->fd, 1 << 18)
-                         : archive_read_open_memory(a, in->data, in->data_len);
-    return rc == ARCHIVE_OK ? 0 : archive_failed(a, e);
+    archive_read_support_format_tar(r->a);
+    feed_header(r->feed, true); /* what it looks at to know what it is */
+    return feed_open(r->feed, r->in, r->a) == ARCHIVE_OK ? 0 : archive_failed(r, e);
 }
 
 /* The end of an archive is marked by a block of zeros. Without one the sender died between two
@@ -314,18 +318,23 @@ static void drain(int fd)
 
 static int read_entries(struct reading *r, struct err *e)
 {
-    for (;;) {
+    for (bool first = true;; first = false) {
         struct archive_entry *entry = NULL;
+        feed_header(r->feed, false);
+        if (!first && archive_read_data_skip(r->a) < ARCHIVE_OK)
+            return archive_failed(r, e);
+        feed_header(r->feed, true);
         int64_t before = archive_filter_bytes(r->a, 0);
         int rc = archive_read_next_header(r->a, &entry);
         if (rc == ARCHIVE_EOF)
             return check_end(r->a, before, e);
         if (rc == ARCHIVE_WARN && !harmless_warning(r->a))
-            return archive_failed(r->a, e);
+            return archive_failed(r, e);
         if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
-            return archive_failed(r->a, e);
+            return archive_failed(r, e);
         if (is_over(r, 0))
             return over_limit(r, e);
+        feed_header(r->feed, false);
         if (take_entry(r, entry, e) < 0)
             return -1;
     }
@@ -333,11 +342,13 @@ static int read_entries(struct reading *r, struct err *e)
 
 static struct source *read_archive(const struct tar_input *in, struct err *e)
 {
+    cleanup_with(cleanup_feed) struct feed *feed = feed_new(in);
     cleanup_with(cleanup_archive) struct archive *a = archive_read_new();
     struct spill *spill = spill_new(in->spill_fd);
     auto_source struct source *s = source_new(&spill_ops, spill);
-    struct reading r = { .a = a, .s = s, .spill = spill, .in = in };
-    if (open_archive(a, in, e) < 0 || read_entries(&r, e) < 0 || spill_finish(spill, e) < 0)
+    s->max_nodes = in->max_nodes;
+    struct reading r = { .a = a, .feed = feed, .s = s, .spill = spill, .in = in };
+    if (open_archive(&r, e) < 0 || read_entries(&r, e) < 0 || spill_finish(spill, e) < 0)
         return NULL;
     if (in->fd >= 0)
         drain(in->fd);

@@ -94,10 +94,16 @@ t=test_reader_hostile
 i=image/reader/inode.c
 without I03 $i 'out->flags & ~allowed_flags(r)' '0' $t inode_flags_without_their_feature_make_the_inode_unreadable
 without I04 $i 'if (r->has_extents)' '' $t inode_flags_without_their_feature_make_the_inode_unreadable
-limit=3 without I17 image/reader/dir.c 'rec_len < ENTRY_MIN || rec_len % 4 != 0 ||' '' $t \
+d=test_reader_dir
+limit=3 without I17 image/reader/dir.c 'rec_len < ENTRY_MIN || rec_len % 4 != 0 ||' '' $d \
     damaged_entries_are_skipped_or_end_the_directory
-without I17 image/reader/dir.c "memchr(d->name, '/', name_len) ||" '' $t damaged_entries_are_skipped_or_end_the_directory
-without I18 $i 'st->size >> r->block_bits > r->n_blocks' '0' $t a_directory_of_repeated_blocks_comes_to_an_end
+without I17 image/reader/dir.c "memchr(d->name, '/', name_len) ||" '' $d damaged_entries_are_skipped_or_end_the_directory
+without I18 $i 'st->size >> r->block_bits > r->n_blocks' '0' $d a_large_directory_of_its_own_blocks_is_read
+without I18 $i 'st->size > READER_MAX_DIR ||' '' $d a_directory_has_at_most_a_gibibyte
+without I18 image/reader/claim.c '!put(c, run.phys + i) &&' '!put(c, run.phys + i) && false &&' $d \
+    a_directory_holds_a_block_once
+without I18 image/reader/reader.c 'reader_dir_check(r, &root) < 0' '0' $d a_root_that_is_no_sound_directory_is_refused
+without I18 image/tree/reader.c 'image_read_claim(f->r, (uint32_t)dir->data, &f->claims)' '0' $d two_directories_share_no_block
 without I20 image/reader/map.c '!reader_block_ok(r, node)' '0' $t maps_that_lead_astray_end_with_an_error
 without I20 image/reader/map.c 'first != 0 && !reader_block_ok(r, first)' '0' $t maps_that_lead_astray_end_with_an_error
 without I20 image/reader/map.c 'len > r->n_blocks - phys' '0' $t extents_are_checked_node_by_node
@@ -105,8 +111,8 @@ without I20 image/reader/map.c 'n_max > len / EXTENT_BYTES - 1' '0' $t extents_a
 without I21 $i 'st->size > reader_max_bytes(r, out->flags & FLAG_EXTENTS)' '0' $t \
     sizes_beyond_the_map_are_damage_and_holes_cost_nothing
 without I22 image/reader/data.c 'size >= sizeof inode.block' '0' $t links_that_lie_about_their_length_are_refused
-without I25 $i 'ino == 0 || ino > r->n_inodes' 'ino == 0' $t damaged_entries_are_skipped_or_end_the_directory
-without I25 $i 'ino < r->first_ino && ino != IMAGE_ROOT_INO' '0' $t damaged_entries_are_skipped_or_end_the_directory
+without I25 $i 'ino == 0 || ino > r->n_inodes' 'ino == 0' $d damaged_entries_are_skipped_or_end_the_directory
+without I25 $i 'ino < r->first_ino && ino != IMAGE_ROOT_INO' '0' $d damaged_entries_are_skipped_or_end_the_directory
 without I26 $i 'st->mode == 0 || st->nlink == 0' '0' $t odd_fields_of_an_inode_do_no_harm
 without I27 $i '*nsec > 999999999' '0' $t odd_fields_of_an_inode_do_no_harm
 without I34 image/reader/data.c 'size >= sizeof inode.block' '0' $t an_image_that_changes_under_the_reader_crashes_nothing

@@ -167,6 +167,11 @@ static void a_large_directory_of_its_own_blocks_is_read(void **state)
     put32(&p, inode_at(&p, sub) + BLOCK + 4 * 5, 600); /* outside */
     auto_image_reader struct image_reader *outside = case_reader_open(p.fd, 0);
     assert_int_equal(claimed(outside, sub), -EUCLEAN);
+    struct image_stat st;
+    put32(&p, inode_at(&p, sub) + SIZE, 600 * BS); /* the whole image, and more than that */
+    assert_int_equal(stat_of(&p, sub, &st), 0);
+    put32(&p, inode_at(&p, sub) + SIZE, 601 * BS);
+    assert_int_equal(stat_of(&p, sub, &st), -EUCLEAN);
 }
 
 static void two_directories_share_no_block(void **state)

@@ -110,6 +110,118 @@ static void sparse_maps_that_lie_are_refused(void **state)
     assert_refused(&t, "larger than the 2 TiB");
 }
 
+/* A map of N holes costs four bytes each in the archive, and twelve times that in memory. */
+static void add_map(struct str *tar, size_t n)
+{
+    auto_str struct str body = { 0 }, pax = { 0 };
+    str_addf(&body, "%zu\n", n);
+    for (size_t i = 0; i < n; i++)
+        str_add(&body, "0\n0\n");
+    while (body.len % 512)
+        str_add_c(&body, 0);
+    str_addf(&pax, "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
+                   "31 GNU.sparse.realsize=1048576\n");
+    tar_entry(tar, &(struct entry){ "pax", 'x', .data = pax.data, .data_len = pax.len });
+    tar_entry(tar, &(struct entry){ "s", '0', .data = body.data, .data_len = body.len });
+}
+
+static void a_header_has_at_most_16_mib(void **state)
+{
+    (void)state;
+    struct str t = { 0 };
+    add_map(&t, 2 << 20);
+    tar_end(&t);
+    auto_err struct err e = { 0 };
+    auto_source struct source *s = import_limited(&t, 1ull << 40, 1000, &e);
+    assert_null(e.msg);
+    assert_non_null(s);
+    str_free(&t);
+    add_map(&t, 5 << 20);
+    tar_end(&t);
+    auto_err struct err why = { 0 };
+    assert_null(import_limited(&t, 1ull << 40, 1000, &why));
+    assert_int_equal(why.code, ERR_INPUT);
+    assert_non_null(strstr(why.msg, "too long"));
+    err_clear(&why);
+    assert_null(import_limited(&t, 1 << 20, 1000, &why)); /* what is allowed in all comes first */
+    assert_non_null(strstr(why.msg, "unpacks to more than"));
+    str_free(&t);
+}
+
+/* Contents have no such bound: only headers are kept in memory. */
+static void contents_may_be_larger_than_any_header(void **state)
+{
+    (void)state;
+    struct str t = { 0 };
+    enum { LARGE = 20 << 20 };
+    auto_free char *data = mem_zero(1, LARGE);
+    tar_entry(&t, &(struct entry){ "a", '0', .data = data, .data_len = LARGE });
+    tar_entry(&t, &(struct entry){ "b", '0', .data = data, .data_len = LARGE });
+    file(&t, "c", NULL);
+    tar_end(&t);
+    auto_err struct err e = { 0 };
+    auto_source struct source *s = import_limited(&t, 1ull << 40, 1000, &e);
+    assert_null(e.msg);
+    assert_non_null(s);
+    assert_int_equal(source_find(s, s->root, "b", 1)->size, LARGE);
+    str_free(&t);
+}
+
+static void add_acl(struct str *tar, size_t value_bytes)
+{
+    auto_str struct str value = { 0 };
+    for (unsigned i = 1; value.len < value_bytes; i++)
+        str_addf(&value, "user:%u:r--:%u,", i, i);
+    value.data[value_bytes] = 0;
+    tar_pax(tar, "SCHILY.acl.access", value.data);
+    file(tar, "a", NULL);
+}
+
+/* Each entry of an access list is compared with all before it: a megabyte of them costs minutes. */
+static void an_access_list_has_at_most_64_kib(void **state)
+{
+    (void)state;
+    struct str t = { 0 };
+    for (size_t shift = 0; shift < 50; shift++) { /* however the pieces are cut */
+        auto_free char *data = mem_zero(1, (1 << 18) - 512 * 3 - 512 * shift / 8);
+        tar_entry(&t, &(struct entry){ "f", '0', .data = data,
+                                       .data_len = (1 << 18) - 512 * 3 - 512 * shift / 8 });
+        add_acl(&t, 70000);
+        assert_refused(&t, "access list that is too long");
+    }
+    add_acl(&t, 60000);
+    auto_err struct err e = { 0 };
+    auto_source struct source *s = import(&t, &e);
+    assert_null(s); /* ours takes 500 entries */
+    assert_non_null(strstr(e.msg, "access list longer than 500"));
+    str_free(&t);
+    file(&t, "x", "100000 SCHILY.acl"); /* text about it is none */
+    file(&t, "y", "x SCHILY.acl.access");
+    file(&t, "z", "SCHILY.acl. 65536 SCHILY.acl.access=");
+    assert_tree(&t, "/x=100000 SCHILY.acl /y=x SCHILY.acl.access "
+                    "/z=SCHILY.acl. 65536 SCHILY.acl.access=");
+    file(&t, "z", "65537 SCHILY.acl.");
+    assert_refused(&t, "access list that is too long");
+}
+
+static void directories_that_paths_imply_count(void **state)
+{
+    (void)state;
+    struct str t = { 0 };
+    file(&t, "a/b/c/d", NULL);
+    tar_end(&t);
+    auto_err struct err e = { 0 };
+    auto_source struct source *s = import_limited(&t, 1 << 20, 5, &e);
+    assert_null(e.msg);
+    assert_non_null(s);
+    assert_null(import_limited(&t, 1 << 20, 4, &e));
+    assert_non_null(strstr(e.msg, "more than 4 files"));
+    err_clear(&e);
+    assert_null(import_limited(&t, 1 << 20, 3, &e));
+    assert_non_null(strstr(e.msg, "more than 3 files"));
+    str_free(&t);
+}
+
 static void duplicates_count_last(void **state)
 {
     (void)state;
@@ -267,6 +379,10 @@ int main(void)
         cmocka_unit_test(long_names_are_bounded),
         cmocka_unit_test(holes_are_kept),
         cmocka_unit_test(sparse_maps_that_lie_are_refused),
+        cmocka_unit_test(a_header_has_at_most_16_mib),
+        cmocka_unit_test(contents_may_be_larger_than_any_header),
+        cmocka_unit_test(an_access_list_has_at_most_64_kib),
+        cmocka_unit_test(directories_that_paths_imply_count),
         cmocka_unit_test(duplicates_count_last),
         cmocka_unit_test(truncated_archives_are_refused),
         cmocka_unit_test(what_is_no_archive_is_refused),
