@@ -336,10 +336,7 @@ static int check_limits(const struct config *c, const struct args *a, struct err
         err_set(e, ERR_USAGE, "this site does not allow --%s", options[i]);
         return err_hint(e, "/etc/hpcc/hpcc.yaml says so; ask whoever runs this machine");
     }
-    if (c->image_dirs.n == 0)
-        return 0;
-    auto_free char *real = realpath(a->rest[0], NULL);
-    return real ? config_allows_image(c, real, e) : 0; /* what is missing is told later */
+    return 0;
 }
 
 static int collect(struct request *r, const struct cli *cli, const struct args *a, struct err *e)
@@ -406,7 +403,8 @@ int action_run(struct cli *cli, const struct args *args, enum runtime_action act
     cleanup_with(request_fini) struct request r = { .spec.action = action };
     auto_runtime_plan struct runtime_plan *plan = NULL;
     int status = 0;
-    if (collect(&r, cli, args, e) < 0 || runtime_plan_make(&r.spec, &plan, e) < 0)
+    if (collect(&r, cli, args, e) < 0 || runtime_plan_make(&r.spec, &plan, e) < 0 ||
+        config_allows_image(&r.config, runtime_plan_image(plan), r.spec.image_path, e) < 0)
         return -1;
     if (args_has(args, "dry-run"))
         return show(plan, args_has(args, "json"));

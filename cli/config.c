@@ -193,32 +193,37 @@ static int check_owner(const char *path, const struct stat *st, uid_t owner, str
     return err_hint(e, "chown %u '%s'; chmod go-w '%s'", (unsigned)owner, path, path);
 }
 
-static int check_site_dir(const char *path, struct err *e)
+/* Root's runs find the caller's HOME in the environment now and then (sudo, su). What a user put
+ * there, a link to a file of root's included, is not followed, and not told in a message. */
+static bool is_strangers(const struct stat *dir, const struct stat *file)
 {
-    auto_free char *dir = path_dir(path);
-    struct stat st;
-    if (stat(dir, &st) < 0)
-        return err_sys(e, "cannot look at '%s'", dir);
-    return check_owner(dir, &st, 0, e);
+    return geteuid() == 0 && (dir->st_uid != 0 || dir->st_mode & 022 || file->st_uid != 0);
 }
 
-/* 1 when there is no such file. */
+/* 1 when there is no such file. What is judged is what was opened: the file, and the directory in
+ * which it was opened. */
 static int open_checked(const char *path, enum config_owner owner, int *fd, struct err *e)
 {
+    bool site = owner == CONFIG_SITE;
+    auto_free char *dir = path_dir(path), *name = path_base(path);
     int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
-                (owner == CONFIG_SITE && defence("site-file") ? O_NOFOLLOW : 0);
-    auto_close int got = open(path, flags);
-    if (got < 0 &&
-        (errno == ENOENT || errno == ENOTDIR || (owner == CONFIG_USER && errno == EACCES)))
+                ((site || geteuid() == 0) && defence("site-file") ? O_NOFOLLOW : 0);
+    struct stat at, st;
+    auto_close int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_close int got = dir_fd < 0 ? -1 : openat(dir_fd, name, flags);
+    if (got < 0 && (errno == ENOENT || errno == ENOTDIR ||
+                    (!site && (errno == EACCES || (errno == ELOOP && geteuid() == 0)))))
         return 1;
     if (got < 0)
         return err_sys(e, "cannot read the configuration '%s'", path);
-    struct stat st;
-    if (fstat(got, &st) < 0 || !S_ISREG(st.st_mode))
+    if (fstat(got, &st) < 0 || fstat(dir_fd, &at) < 0)
+        return err_sys(e, "cannot look at the configuration '%s'", path);
+    if (!site && defence("site-file") && is_strangers(&at, &st))
+        return 1;
+    if (!S_ISREG(st.st_mode))
         return err_set(e, ERR_INPUT, "the configuration '%s' is not a regular file", path);
-    if (check_owner(path, &st, owner == CONFIG_SITE ? 0 : geteuid(), e) < 0)
-        return -1;
-    if (owner == CONFIG_SITE && check_site_dir(path, e) < 0)
+    if (check_owner(path, &st, site ? 0 : geteuid(), e) < 0 ||
+        (site && check_owner(dir, &at, 0, e) < 0))
         return -1;
     *fd = steal_fd(&got);
     return 0;
@@ -256,22 +261,7 @@ int config_load(const char *const *vars, struct config *c, struct err *e)
     if (!dir)
         return 0; /* `env -`: hpcc needs neither HOME nor XDG */
     auto_free char *path = path_join(dir, "hpcc/hpcc.yaml");
-    struct stat st;
-    if (geteuid() == 0 && stat(path, &st) == 0 && st.st_uid != 0)
-        return 0; /* sudo kept the user's HOME: root does not follow a user's settings */
     return config_read(path, CONFIG_USER, c, e);
-}
-
-int config_allows_image(const struct config *c, const char *image_path, struct err *e)
-{
-    for (size_t i = 0; i < c->image_dirs.n; i++)
-        if (path_within(image_path, c->image_dirs.v[i]))
-            return 0;
-    if (c->image_dirs.n == 0 || !defence("image-dirs"))
-        return 0;
-    auto_free char *dirs = strv_join(&c->image_dirs, ", ");
-    err_set(e, ERR_INPUT, "this site does not run images from where '%s' lies", image_path);
-    return err_hint(e, "put it below one of: %s", dirs);
 }
 
 void config_fini(struct config *c)

@@ -44,11 +44,14 @@ MUST_CHECK int config_read(const char *path, enum config_owner owner, struct con
                            struct err *e);
 
 /* /etc/hpcc/hpcc.yaml, then $XDG_CONFIG_HOME/hpcc/hpcc.yaml or ~/.config/hpcc/hpcc.yaml. VARS is
- * the caller's environment. */
+ * the caller's environment. For root a file that is not his, lies in a directory of another's, or
+ * is a link, is as if it were not there. */
 MUST_CHECK int config_load(const char *const *vars, struct config *c, struct err *e);
 
-/* Whether IMAGE_PATH (absolute, resolved) is allowed by limit: image-dirs. ERR_INPUT names them. */
-MUST_CHECK int config_allows_image(const struct config *c, const char *image_path, struct err *e);
+/* Whether the image that IMAGE_FD has open (a file or a directory) lies below one of
+ * limit: image-dirs; NAME is for the message. ERR_INPUT names the directories. */
+MUST_CHECK int config_allows_image(const struct config *c, int image_fd, const char *name,
+                                   struct err *e);
 
 void config_fini(struct config *c);
 #define auto_config cleanup_with(config_fini)

@@ -107,6 +107,9 @@ struct runtime_serve_spec {
 };
 NORETURN void runtime_serve(const struct runtime_serve_spec *spec);
 
+/* The image that the plan has open, for the caller's own judgement of where it lies. Lent. */
+int runtime_plan_image(const struct runtime_plan *p);
+
 /* Fill OUT, but for its `open`, from the words that such a program was started with; ARGV[0] is its
  * name. OUT's path points into ARGV. -1: these are not hpcc's words. */
 MUST_CHECK int runtime_serve_read(int argc, char *const *argv, struct runtime_serve_spec *out);

@@ -71,7 +71,8 @@ struct source {
     const struct source_ops *ops;
     void *ctx;
     uint64_t n_nodes;
-    uint64_t max_data; /* bytes that all contents can have at most, holes aside; 0: not known. An
+    uint64_t max_nodes; /* that the filler allows itself; 0: any number up to SOURCE_NODES_MAX */
+    uint64_t max_data;  /* bytes that all contents can have at most, holes aside; 0: not known. An
                           image whose files share blocks claims more, without end */
     struct source_node **table; /* chains by parent and name; NULL: nobody asked yet */
     size_t table_size;          /* a power of two */

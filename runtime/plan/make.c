@@ -184,3 +184,8 @@ void runtime_plan_free(struct runtime_plan *p)
     strv_free(&p->keep_fds);
     free(p);
 }
+
+int runtime_plan_image(const struct runtime_plan *p)
+{
+    return p->image_fd;
+}
