@@ -51,7 +51,8 @@ char *mem_strdup(const char *s)
 char *mem_strndup(const char *s, size_t len)
 {
     char *p = mem_alloc(len + 1);
-    memcpy(p, s, len);
+    if (len) /* memcpy takes no NULL, also for nothing */
+        memcpy(p, s, len);
     p[len] = 0;
     return p;
 }

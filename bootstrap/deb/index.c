@@ -85,35 +85,32 @@ static void take_line(struct deb_package *p, const char *line, size_t len)
 
 static void add(struct deb_index *x, const struct deb_package *p)
 {
-    if (!p->name.len || x->n >= UINT32_MAX / 4)
-        return;
+    if (!p->name.len || x->n > DEB_MAX_PACKAGES)
+        return; /* one too many is there, and refused */
     x->all = mem_grow(x->all, x->n, sizeof *x->all);
     x->all[x->n++] = *p;
 }
 
-/* Hash the names; those of one name are chained in order. */
+/* Hash the names; those of one name are chained in order. From the last to the first, as the chain
+ * grows at its head: a list may have one name 400,000 times. */
 static void index_names(struct deb_index *x)
 {
     for (x->n_slots = 1024; x->n_slots < x->n * 2; x->n_slots *= 2)
         ;
     x->slots = mem_zero(x->n_slots, sizeof *x->slots);
-    for (size_t n = 0; n < x->n; n++) {
+    for (size_t n = x->n; n-- > 0;) {
         struct deb_package *p = &x->all[n];
-        struct deb_package *first = deb_index_find(x, p->name.text, p->name.len);
-        if (first) {
-            while (first->next)
-                first = &x->all[first->next - 1];
-            first->next = (uint32_t)n + 1;
-            continue;
-        }
         size_t i = hash_of(p->name.text, p->name.len);
-        while (x->slots[i & (x->n_slots - 1)])
+        uint32_t *slot;
+        while (*(slot = &x->slots[i & (x->n_slots - 1)]) &&
+               !same(&x->all[*slot - 1].name, p->name.text, p->name.len))
             i++;
-        x->slots[i & (x->n_slots - 1)] = (uint32_t)n + 1;
+        p->next = *slot;
+        *slot = (uint32_t)n + 1;
     }
 }
 
-void deb_index_read(struct deb_index *x, struct str *text)
+int deb_index_read(struct deb_index *x, struct str *text, struct err *e)
 {
     *x = (struct deb_index){ .text = *text };
     *text = (struct str){ 0 };
@@ -131,7 +128,11 @@ void deb_index_read(struct deb_index *x, struct str *text)
         add(x, &p);
         line++;
     }
+    if (x->n > DEB_MAX_PACKAGES)
+        return err_set(e, ERR_INPUT, "a package list holds more than %d packages",
+                       DEB_MAX_PACKAGES);
     index_names(x);
+    return 0;
 }
 
 void deb_index_fini(struct deb_index *x)

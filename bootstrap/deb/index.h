@@ -33,8 +33,13 @@ struct deb_index {
     size_t n_slots;  /* a power of two */
 };
 
-/* Take TEXT (left empty) and find its stanzas. What makes no sense is skipped. */
-void deb_index_read(struct deb_index *x, struct str *text);
+/* A list's limits, in hpcc-bootstrap(1) too: Debian's largest has 70,000 packages in 60 MB. */
+enum { DEB_MAX_PACKAGES = 400000 };
+#define DEB_INDEX_MAX_BYTES (256u << 20) /* unpacked */
+
+/* Take TEXT (left empty) and find its stanzas. What makes no sense is skipped. ERR_INPUT: more than
+ * DEB_MAX_PACKAGES. */
+MUST_CHECK int deb_index_read(struct deb_index *x, struct str *text, struct err *e);
 void deb_index_fini(struct deb_index *x);
 #define auto_deb_index cleanup_with(deb_index_fini)
 

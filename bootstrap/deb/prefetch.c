@@ -13,8 +13,7 @@
 #include "bootstrap/fetch/fetch.h"
 #include "bootstrap/value.h"
 
-#define MAX_INDEX_BYTES (1ull << 30)
-#define BATCH           256 /* files open at a time */
+#define BATCH 256 /* files open at a time */
 
 struct work {
     const struct deb_plan *p;
@@ -56,7 +55,7 @@ static bool choose_list(const struct work *w, const char *component, char **path
 {
     static const char *const suffixes[] = { ".xz", ".gz", "" };
     auto_free char *base = mem_printf("%s/binary-%s/Packages", component, w->p->arch);
-    if (!deb_release_entry(w->r, base, plain) || plain->size_bytes > MAX_INDEX_BYTES)
+    if (!deb_release_entry(w->r, base, plain))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
         auto_free char *name = mem_printf("%s%s", base, suffixes[i]);
@@ -92,6 +91,16 @@ static int unpack(int fd, uint64_t size, struct str *out, struct err *e)
     return out->len == size ? 0 : err_set(e, ERR_FAILED, "a package list has not its size");
 }
 
+/* A list so large is an attack, or a mistake: debootstrap would read it too. */
+static int check_size(const char *component, const struct deb_entry *plain, struct err *e)
+{
+    if (plain->size_bytes <= DEB_INDEX_MAX_BYTES)
+        return 0;
+    auto_free char *limit = str_human_size(DEB_INDEX_MAX_BYTES);
+    err_set(e, ERR_INPUT, "the package list of '%s' is larger than %s unpacked", component, limit);
+    return err_hint(e, "hpcc-bootstrap(1) tells the limits; use another MirrorURL");
+}
+
 static int fetch_lists(struct work *w, bool *ready, struct err *e)
 {
     size_t n = w->components.n;
@@ -102,7 +111,11 @@ static int fetch_lists(struct work *w, bool *ready, struct err *e)
         char *path = NULL;
         if (!choose_list(w, w->components.v[i], &path, &sums[2 * i], &sums[2 * i + 1])) {
             free(path);
-            return 0;
+            return check_size(w->components.v[i], &sums[2 * i + 1], e);
+        }
+        if (check_size(w->components.v[i], &sums[2 * i + 1], e) < 0) {
+            free(path);
+            return -1;
         }
         strv_take(&paths, path);
         files[i] = (struct fetch_file){ .mirrors = &w->mirrors,
@@ -110,7 +123,7 @@ static int fetch_lists(struct work *w, bool *ready, struct err *e)
                                         .algo = store_algo("sha256"),
                                         .hex = sums[2 * i].sha256,
                                         .size_bytes = sums[2 * i].size_bytes,
-                                        .max_bytes = MAX_INDEX_BYTES,
+                                        .max_bytes = DEB_INDEX_MAX_BYTES,
                                         .fd = -1 };
     }
     int rc = fetch_files(&w->fetch, files, n, e);
@@ -121,7 +134,7 @@ static int fetch_lists(struct work *w, bool *ready, struct err *e)
         if (rc == 0)
             rc = fs_write_at(w->rootfs_fd, path, &text, 0644, e);
         if (rc == 0)
-            deb_index_read(&w->lists[i], &text);
+            rc = deb_index_read(&w->lists[i], &text, e);
     }
     fetch_files_close(files, n);
     *ready = rc == 0;

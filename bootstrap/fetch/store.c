@@ -107,14 +107,15 @@ static int check_mine(int fd, const char *path, struct err *e)
 int store_dir_open(const char *cache_dir, const char *kind, struct err *e)
 {
     auto_free char *path = mem_printf("%s/%s", cache_dir, kind);
-    if ((mkdir(cache_dir, 0700) < 0 && errno != EEXIST) ||
-        (mkdir(path, 0700) < 0 && errno != EEXIST))
-        return err_sys(e, "cannot make cache directory '%s'", path);
+    if (mkdir(cache_dir, 0700) < 0 && errno != EEXIST)
+        return err_sys(e, "cannot make cache directory '%s'", cache_dir);
     auto_close int top = open(cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (top < 0)
         return err_sys(e, "cannot open cache directory '%s'", cache_dir);
     if (check_mine(top, cache_dir, e) < 0)
         return -1;
+    if (mkdirat(top, kind, 0700) < 0 && errno != EEXIST)
+        return err_sys(e, "cannot make cache directory '%s'", path);
     auto_close int fd = openat(top, kind, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return err_sys(e, "cannot open cache directory '%s'", path);
@@ -128,14 +129,22 @@ static char *object_name(int algo, const char *hex)
     return name;
 }
 
+/* A file of ours under this name alone: through another, what was verified could change, or what is
+ * not the cache's be written. */
+static bool is_plain_and_mine(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+           st.st_nlink == 1 && !(st.st_mode & 022);
+}
+
 int store_take(int dir_fd, int algo, const char *hex)
 {
     if (dir_fd < 0)
         return -1;
     auto_free char *name = object_name(algo, hex);
-    auto_close int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+    auto_close int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || !is_plain_and_mine(fd))
         return -1;
     struct store_sum sum = { 0 };
     if (store_sum_start(&sum, algo, NULL) < 0)
@@ -162,13 +171,14 @@ int store_part_open(int dir_fd, int algo, const char *hex, struct store_part *ou
     if (dir_fd >= 0) {
         auto_free char *name = object_name(algo, hex);
         auto_free char *part = mem_printf("%s.part", name);
-        auto_close int fd = openat(dir_fd, part, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        auto_close int fd =
+            openat(dir_fd, part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (fd < 0)
             return err_sys(e, "cannot write '%s' in the cache", part);
         /* Someone else may be at it: then each fetches for himself, nobody waits. */
         if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 &&
             fstatat(dir_fd, part, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == st.st_ino &&
-            st.st_uid == geteuid()) {
+            is_plain_and_mine(fd)) {
             *out = (struct store_part){ .fd = steal_fd(&fd),
                                         .dir_fd = dir_fd,
                                         .name = steal_ptr(name),

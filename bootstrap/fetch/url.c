@@ -7,19 +7,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-bool url_path_safe(const char *path)
-{
-    if (!path[0] || path[0] == '/' || strstr(path, "://"))
-        return false;
-    for (const char *p = path; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f || *p == '\\')
-            return false;
-    for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
-        if (str_starts(p, "../") || str_eq(p, ".."))
-            return false;
-    return !strcasestr(path, "%2e%2e") && !strcasestr(path, "%2f");
-}
-
 char *url_join(const char *base, const char *path)
 {
     auto_str struct str url = { 0 };
@@ -57,6 +44,35 @@ static char *percent_decode(const char *text, size_t len)
         }
     }
     return str_steal(&out);
+}
+
+/* Servers and we decode %XX before they look for "..", some of them twice: so all of it is decoded
+ * until nothing changes, and judged then. */
+static bool plain_path_safe(const char *path)
+{
+    if (!path[0] || path[0] == '/' || strstr(path, "://"))
+        return false;
+    for (const char *p = path; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f || *p == '\\')
+            return false;
+    for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
+        if (str_starts(p, "../") || str_eq(p, ".."))
+            return false;
+    return true;
+}
+
+bool url_path_safe(const char *path)
+{
+    auto_free char *text = mem_strdup(path);
+    if (strcasestr(path, "%2f") || strcasestr(path, "%00"))
+        return false;
+    while (plain_path_safe(text)) {
+        auto_free char *before = text;
+        text = percent_decode(before, strlen(before));
+        if (str_eq(before, text))
+            return true;
+    }
+    return false;
 }
 
 char *url_file_path(const char *url)

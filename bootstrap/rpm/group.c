@@ -8,8 +8,6 @@
 
 /* comps.xml: "@core" and "@^minimal" as names of packages, mandatory and default ones. */
 
-#define COMPS_MAX_BYTES (64u << 20)
-
 struct comps {
     const char *wanted; /* id of the group or environment */
     struct strv *out;
@@ -48,7 +46,7 @@ static void on_end(void *ctx, const char *name, const char *text)
 static int read_comps(struct yum_pool *p, const struct yum_repo *r, struct str *out, struct err *e)
 {
     struct yum_stream stream = { .type = yum_repo_md(r, "group_gz") ? "group_gz" : "group",
-                                 .limit_bytes = COMPS_MAX_BYTES };
+                                 .limit_bytes = YUM_COMPS_MAX_BYTES };
     auto_file FILE *f = NULL;
     if (yum_md_open(p, r, &stream, &f, e) < 0)
         return -1;
@@ -56,6 +54,8 @@ static int read_comps(struct yum_pool *p, const struct yum_repo *r, struct str *
     size_t n;
     while (f && (n = fread(buf, 1, sizeof buf, f)) > 0)
         str_add_n(out, buf, n);
+    if (yum_md_whole(r, &stream, e) < 0)
+        return -1;
     if (f && ferror(f))
         return err_set(e, ERR_INPUT, "repository '%s': '%s' cannot be unpacked", r->source->id,
                        yum_repo_md(r, stream.type)->path);

@@ -18,7 +18,7 @@
 #include "base/progress.h"
 #include "jail/jail.h"
 
-enum { SCRIPT_TIMEOUT_S = 1800, TAIL_BYTES = 4096 };
+enum { SCRIPT_TIMEOUT_S = 1800, TAIL_BYTES = 4096, WORD_BYTES = 1 << 16 };
 
 /* The parent's view of the child. */
 struct watch {
@@ -146,8 +146,12 @@ NORETURN static void keeper_main(const struct yum_install_spec *in, int words_fd
 
 /* ── the parent ─────────────────────────────────────────────────────────────────────────────────*/
 
+/* A scriptlet can write to the pipe of words as well: nothing that comes by it may grow for ever.
+ */
 static void add_line(struct str *s, const char *line)
 {
+    if (s->len > WORD_BYTES)
+        return;
     if (s->len)
         str_add_c(s, '\n');
     str_add(s, line);
@@ -239,6 +243,8 @@ static void take_word(struct watch *w, char *line)
 static void take_words(struct watch *w)
 {
     char *end;
+    if (w->words.len > WORD_BYTES) /* librpm says no such thing */
+        str_reset(&w->words);
     while (w->words.len && (end = memchr(w->words.data, '\n', w->words.len))) {
         size_t len = (size_t)(end - w->words.data) + 1;
         *end = 0;

@@ -14,7 +14,10 @@
 
 static int parse_primary(struct yum_pool *p, struct yum_repo *r, struct err *e)
 {
-    struct yum_stream stream = { .type = "primary", .brief = true };
+    struct yum_stream stream = { .type = "primary",
+                                 .brief = true,
+                                 .limit_bytes = YUM_PRIMARY_MAX_BYTES,
+                                 .max_packages = YUM_MAX_PACKAGES };
     auto_file FILE *f = NULL;
     if (yum_md_open(p, r, &stream, &f, e) < 0)
         return -1;
@@ -74,12 +77,14 @@ int yum_pool_load(struct yum_pool *p, struct err *e)
 struct by_sum {
     unsigned char start[8]; /* of the package's checksum */
     Id solvable;
+    unsigned n_hits;
 };
 
 struct adding {
     Repo *repo;
     struct by_sum *index;
-    size_t n;
+    size_t n, n_hits;
+    bool too_many;
     const Id *ids; /* of the paths, in their order */
 };
 
@@ -92,7 +97,7 @@ static void make_index(struct adding *a)
 {
     Solvable *s;
     Id id, type;
-    a->index = mem_alloc(((size_t)a->repo->nsolvables + 1) * sizeof *a->index);
+    a->index = mem_zero((size_t)a->repo->nsolvables + 1, sizeof *a->index);
     FOR_REPO_SOLVABLES(a->repo, id, s)
     {
         const unsigned char *sum = solvable_lookup_bin_checksum(s, SOLVABLE_CHECKSUM, &type);
@@ -123,9 +128,10 @@ static void on_path(void *ctx, const char *pkgid, size_t path)
     struct by_sum key = { .solvable = 0 };
     if (!hex_start(pkgid, key.start))
         return;
-    const struct by_sum *hit = bsearch(&key, a->index, a->n, sizeof *a->index, compare_sums);
-    if (!hit)
+    struct by_sum *hit = bsearch(&key, a->index, a->n, sizeof *a->index, compare_sums);
+    if (!hit || a->too_many)
         return;
+    a->too_many = ++a->n_hits > YUM_MAX_HITS || ++hit->n_hits > YUM_MAX_PACKAGE_HITS;
     Solvable *s = pool_id2solvable(a->repo->pool, hit->solvable);
     solvable_add_deparray(s, SOLVABLE_PROVIDES, a->ids[path], 1); /* 1: as a file */
 }
@@ -133,7 +139,7 @@ static void on_path(void *ctx, const char *pkgid, size_t path)
 static int add_repo_paths(struct yum_pool *p, struct yum_repo *r, struct yum_paths *paths,
                           const Id *ids, struct err *e)
 {
-    struct yum_stream stream = { .type = "filelists" };
+    struct yum_stream stream = { .type = "filelists", .limit_bytes = YUM_FILELISTS_MAX_BYTES };
     auto_file FILE *f = NULL;
     if (yum_md_open(p, r, &stream, &f, e) < 0)
         return -1;
@@ -147,6 +153,9 @@ static int add_repo_paths(struct yum_pool *p, struct yum_repo *r, struct yum_pat
     free(a.index);
     if (yum_md_whole(r, &stream, e) < 0)
         return -1;
+    if (rc == 0 && a.too_many)
+        rc = err_set(e, ERR_INPUT, "'%s' names more files that packages require than hpcc reads",
+                     yum_repo_md(r, stream.type)->path);
     r->has_filelists = rc == 0;
     return rc < 0 ? err_wrap(e, "repository '%s'", r->source->id) : 0;
 }

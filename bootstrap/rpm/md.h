@@ -32,12 +32,26 @@ Id yum_pool_paths_key(const struct yum_pool *p);
 /* "base (https://…), updates (…)". Caller frees. */
 MUST_CHECK char *yum_repos_text(const struct yum_pool *p);
 
+/* What a repository may hold, in hpcc-bootstrap(1) too. The largest that are known have 0.1 million
+ * packages in some 300 MB of primary.xml. The numbers bound the memory that a hostile one can
+ * take. */
+enum {
+    YUM_MAX_PACKAGES = 400000,
+    YUM_MAX_HITS = 200000,       /* files of filelists.xml that somebody requires */
+    YUM_MAX_PACKAGE_HITS = 1000, /* of one package; libsolv copies its list each time */
+};
+#define YUM_PRIMARY_MAX_BYTES   (512ull << 20) /* unpacked, as all of these */
+#define YUM_FILELISTS_MAX_BYTES (2ull << 30)   /* read through, not kept */
+#define YUM_MODULES_MAX_BYTES   (128ull << 20)
+#define YUM_COMPS_MAX_BYTES     (64ull << 20)
+
 /* A file of metadata, and how it is read. */
 struct yum_stream {
     const char *type;     /* "primary", "filelists", "modules", "group" … */
-    uint64_t limit_bytes; /* what is longer unpacked ends early; 0: as announced, 2 GiB at most */
+    uint64_t limit_bytes; /* unpacked; the announced size is a limit too */
+    size_t max_packages;  /* 0: any number. Else it must be plain XML: no DOCTYPE, no UTF-16 */
     bool brief;           /* leave the texts of <description> out: half of primary.xml, of no use */
-    bool too_long;        /* found while reading: it was cut */
+    const char *fault;    /* static; found while reading: the stream ended early */
 };
 
 /* Fetch, verify and unpack a file of R's metadata. *FILE becomes the stream of its bytes, NULL when
@@ -45,8 +59,14 @@ struct yum_stream {
 MUST_CHECK int yum_md_open(const struct yum_pool *p, const struct yum_repo *r, struct yum_stream *s,
                            FILE **file, struct err *e);
 
-/* Refuse what was cut. */
+/* ERR_INPUT when the stream had a fault. */
 MUST_CHECK int yum_md_whole(const struct yum_repo *r, const struct yum_stream *s, struct err *e);
+
+/* How often TAG ("<x", no second '<') is in the text that comes in pieces; *T begins as {0}. */
+struct yum_tags {
+    size_t n_matched; /* bytes of a tag that the last piece ended with */
+};
+size_t yum_tags_count(struct yum_tags *t, const char *tag, const char *buf, size_t len);
 
 /* Find PATHS of STREAM (a filelists.xml): calls FOUND with the package's checksum
  * in hexadecimal. */

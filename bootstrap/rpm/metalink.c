@@ -13,7 +13,10 @@
 
 #define REPOMD "repodata/repomd.xml"
 
-enum { MAX_MIRRORS = 200 };
+enum {
+    MAX_MIRRORS = 200,
+    MAX_SUMS = 64, /* repomd.xml is compared with each */
+};
 
 struct mirror {
     char *url;
@@ -57,7 +60,7 @@ static void on_end(void *ctx, const char *name, const char *text)
         int algo = store_algo(m->hash_type);
         /* md5 and sha1 stand beside the better ones and are passed over */
         if (algo >= 0 && str_starts(m->hash_type, "sha") && strlen(m->hash_type) == 6 &&
-            store_hex_ok(algo, text))
+            store_hex_ok(algo, text) && m->sums->n < MAX_SUMS)
             strv_addf(m->sums, "%s:%s", m->hash_type, text);
     } else if (str_eq(name, "url") && m->n < MAX_MIRRORS && str_ends(text, "/" REPOMD) &&
                (str_starts(text, "http://") || str_starts(text, "https://") ||

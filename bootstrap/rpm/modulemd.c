@@ -8,8 +8,11 @@
 
 /* Many documents, megabytes each: read event by event, keeping only what is asked for. */
 
-enum { MAX_DEPTH = 16, MAX_STREAMS = 20000 };
-#define OPEN_MAX_BYTES (256ull << 20)
+enum {
+    MAX_DEPTH = 16,
+    MAX_STREAMS = 20000,
+    MAX_WORDS = 2000000, /* kept of all streams; those of EL8 together have a tenth */
+};
 
 struct level {
     bool map, has_key;
@@ -21,6 +24,7 @@ struct walk {
     struct level levels[MAX_DEPTH];
     int depth;
     struct module_stream now;
+    size_t n_words;
     char *kind, *module; /* of this document; the module whose default it tells */
 };
 
@@ -73,9 +77,11 @@ static void take_value(struct walk *w, const char *value)
         set(&w->now.stream, value);
     else if (str_eq(at, "data/module"))
         set(&w->module, value);
-    else if (str_eq(at, "data/artifacts/rpms"))
+    else if (str_eq(at, "data/artifacts/rpms")) {
         strv_add(&w->now.packages, value);
-    else if (str_starts(at, needs) && value[0] != '-') {
+        w->n_words++;
+    } else if (str_starts(at, needs) && value[0] != '-') {
+        w->n_words++;
         strv_add(&w->now.needs_names, at + strlen(needs));
         strv_add(&w->now.needs_streams, value);
     }
@@ -139,7 +145,7 @@ static const char *take_event(struct walk *w, const yaml_event_t *ev)
         return NULL;
     case YAML_SCALAR_EVENT:
         take_scalar(w, (const char *)ev->data.scalar.value);
-        return NULL;
+        return w->n_words > MAX_WORDS ? "it holds more packages than hpcc reads" : NULL;
     case YAML_ALIAS_EVENT:
         return "it uses aliases";
     case YAML_DOCUMENT_END_EVENT:
@@ -181,12 +187,15 @@ int modules_parse(struct modules *m, FILE *f, const char *name, struct err *e)
 
 int modules_load(struct modules *m, struct yum_pool *p, const struct yum_repo *r, struct err *e)
 {
-    struct yum_stream stream = { .type = "modules", .limit_bytes = OPEN_MAX_BYTES };
+    struct yum_stream stream = { .type = "modules", .limit_bytes = YUM_MODULES_MAX_BYTES };
     auto_file FILE *f = NULL;
     if (yum_md_open(p, r, &stream, &f, e) < 0)
         return -1;
     if (!f)
         return 0;
     const char *path = yum_repo_md(r, stream.type)->path;
-    return modules_parse(m, f, path, e) < 0 ? err_wrap(e, "repository '%s'", r->source->id) : 0;
+    int rc = modules_parse(m, f, path, e);
+    if (stream.fault) /* which is why it ended in the middle */
+        return yum_md_whole(r, &stream, e);
+    return rc < 0 ? err_wrap(e, "repository '%s'", r->source->id) : 0;
 }

@@ -5,6 +5,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/defence.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -155,6 +156,14 @@ void yum_repo_close(struct yum_repo *r)
 
 /* ── mirrors ────────────────────────────────────────────────────────────────────────────────────*/
 
+/* Files of this host are for a list that is one: who answers on the network must not choose what is
+ * read here. */
+bool yum_mirror_allowed(const char *list_url, const char *mirror)
+{
+    bool local = strncasecmp(list_url, "file:", 5) == 0;
+    return strncasecmp(mirror, "file:", 5) != 0 || local || !defence("mirror-files");
+}
+
 static int find_mirrors(const struct yum_opening *o, struct yum_repo *r, struct err *e)
 {
     const char *url = r->source->url;
@@ -176,8 +185,10 @@ static int find_mirrors(const struct yum_opening *o, struct yum_repo *r, struct 
     }
     for (size_t i = 0; i < found.n; i++) {
         char *expanded = yum_spec_expand(o->spec, found.v[i], NULL);
-        if (expanded)
+        if (expanded && yum_mirror_allowed(url, expanded))
             strv_take(&r->mirrors, expanded);
+        else
+            free(expanded);
     }
     if (r->mirrors.n)
         return 0;

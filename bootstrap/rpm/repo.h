@@ -61,4 +61,7 @@ MUST_CHECK int yum_metalink_parse(const struct str *text, struct strv *mirrors, 
                                   struct err *e);
 void yum_mirrorlist_parse(const struct str *text, struct strv *mirrors);
 
+/* Whether a list of mirrors that lies at LIST_URL may send us to MIRROR. */
+bool yum_mirror_allowed(const char *list_url, const char *mirror);
+
 #endif

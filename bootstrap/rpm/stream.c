@@ -4,19 +4,22 @@
 #include <solv/solv_xfopen.h>
 #include <stdlib.h>
 
+#include "base/defence.h"
 #include "base/mem.h"
 #include "base/path.h"
 
-#define OPEN_TEXT      "<description>"
-#define CLOSE_TEXT     "</description>"
-#define OPEN_MAX_BYTES (2ull << 30) /* of unpacked metadata whose size is not announced */
-enum { HELD = sizeof CLOSE_TEXT };  /* more than a tag cut in two by a buffer's end */
+#define OPEN_TEXT  "<description>"
+#define CLOSE_TEXT "</description>"
+enum { HELD = sizeof CLOSE_TEXT }; /* more than a tag cut in two by a buffer's end */
 
-/* A small file may unpack to terabytes, hence the limit. */
+/* A small file may unpack to terabytes, hence the limit. What reads the stream then keeps what is
+ * in it: packages are counted, and there is no way to make more of it than it is (entities). */
 struct source {
     FILE *inner;
     struct yum_stream *how; /* lent */
     uint64_t left;
+    struct yum_tags doctype, package;
+    size_t n_packages;
     char held[HELD]; /* the end of the last piece: it may begin a tag */
     size_t n_held;
     bool skipping; /* inside a description */
@@ -50,29 +53,68 @@ static size_t drop_texts(struct source *s, char *buf, size_t len, bool at_end)
     return out;
 }
 
+size_t yum_tags_count(struct yum_tags *t, const char *tag, const char *buf, size_t len)
+{
+    size_t n = 0, want = strlen(tag);
+    const char *at = buf, *end = buf + len;
+    while (t->n_matched && at < end) { /* the rest of one that began in the last piece */
+        if (*at != tag[t->n_matched]) {
+            t->n_matched = 0;
+            break;
+        }
+        at++;
+        if (++t->n_matched == want) {
+            n++;
+            t->n_matched = 0;
+        }
+    }
+    while ((at = memchr(at, tag[0], (size_t)(end - at)))) {
+        size_t have = (size_t)(end - at) < want ? (size_t)(end - at) : want;
+        if (memcmp(at, tag, have) != 0) {
+            at++;
+            continue;
+        }
+        n += have == want;
+        t->n_matched = have == want ? 0 : have;
+        at += have;
+    }
+    return n;
+}
+
+/* What would be an attack on the parser behind this, or make it keep too much. */
+static const char *fault_of(struct source *s, const char *buf, size_t n)
+{
+    if (n > s->left)
+        return "is larger unpacked than announced, or than hpcc reads";
+    if (!s->how->max_packages)
+        return NULL;
+    /* XML has no other use for NUL than UTF-16, in which no tag would be found here. */
+    if (memchr(buf, 0, n) || yum_tags_count(&s->doctype, "<!DOCTYPE", buf, n))
+        return "is not plain XML: it declares entities, or is not UTF-8";
+    s->n_packages += yum_tags_count(&s->package, "<package", buf, n);
+    return s->n_packages > s->how->max_packages ? "holds more packages than hpcc reads" : NULL;
+}
+
+static bool accepted(struct source *s, const char *buf, size_t n)
+{
+    s->how->fault = defence("metadata-limits") ? fault_of(s, buf, n) : NULL;
+    s->left -= n < s->left ? n : s->left;
+    return !s->how->fault;
+}
+
 static ssize_t source_read(void *ctx, char *buf, size_t size)
 {
     struct source *s = ctx;
     if (!s->how->brief || size <= 2 * HELD) {
         size_t n = fread(buf, 1, size, s->inner);
-        if (n > s->left) {
-            s->how->too_long = true;
-            return -1;
-        }
-        s->left -= n;
-        return n == 0 && ferror(s->inner) ? -1 : (ssize_t)n;
+        return !accepted(s, buf, n) || (n == 0 && ferror(s->inner)) ? -1 : (ssize_t)n;
     }
     for (;;) {
         size_t held = s->n_held;
         memcpy(buf, s->held, held);
         s->n_held = 0;
         size_t n = fread(buf + held, 1, size - held, s->inner);
-        if (n > s->left) {
-            s->how->too_long = true;
-            return -1;
-        }
-        s->left -= n;
-        if (n == 0 && ferror(s->inner))
+        if (!accepted(s, buf + held, n) || (n == 0 && ferror(s->inner)))
             return -1;
         size_t out = drop_texts(s, buf, held + n, n == 0);
         if (out || n == 0)
@@ -110,10 +152,8 @@ static int fetch_md(const struct fetch *f, const struct yum_repo *r, const struc
 
 static uint64_t limit(const struct yum_md *md, const struct yum_stream *how)
 {
-    if (how->limit_bytes)
-        return how->limit_bytes;
-    bool announced = md->open_size_bytes && md->open_size_bytes < OPEN_MAX_BYTES;
-    return announced ? md->open_size_bytes : OPEN_MAX_BYTES;
+    bool announced = md->open_size_bytes && md->open_size_bytes < how->limit_bytes;
+    return announced ? md->open_size_bytes : how->limit_bytes;
 }
 
 /* FD is eaten in any case. */
@@ -149,7 +189,7 @@ int yum_md_open(const struct yum_pool *p, const struct yum_repo *r, struct yum_s
 {
     const struct yum_md *md = yum_repo_md(r, s->type);
     *file = NULL;
-    s->too_long = false;
+    s->fault = NULL;
     if (!md)
         return 0;
     int fd = fetch_md(p->fetch, r, md, e);
@@ -161,8 +201,9 @@ int yum_md_open(const struct yum_pool *p, const struct yum_repo *r, struct yum_s
 
 int yum_md_whole(const struct yum_repo *r, const struct yum_stream *s, struct err *e)
 {
-    if (!s->too_long)
+    if (!s->fault)
         return 0;
-    return err_set(e, ERR_INPUT, "repository '%s': '%s' is larger unpacked than announced",
-                   r->source->id, yum_repo_md(r, s->type)->path);
+    err_set(e, ERR_INPUT, "repository '%s': '%s' %s", r->source->id, yum_repo_md(r, s->type)->path,
+            s->fault);
+    return err_hint(e, "hpcc-bootstrap(1) tells the limits; use another repository");
 }

@@ -9,7 +9,7 @@ static void read_list(struct deb_index *x, const char *text)
 {
     struct str s = { 0 };
     str_add(&s, text);
-    deb_index_read(x, &s);
+    assert_int_equal(deb_index_read(x, &s, NULL), 0);
     assert_int_equal(s.len, 0);
 }
 
@@ -51,6 +51,38 @@ static void closure_is_what_debootstrap_takes(void **state)
     assert_string_equal(base, "awk base gcc-base libc6");
     auto_free char *more = chosen(&x, 1, "wanted nosuch");
     assert_string_equal(more, "awk base gcc-base libc6 other wanted");
+}
+
+static void a_list_has_at_most_400000_packages(void **state)
+{
+    (void)state;
+    for (unsigned over = 0; over < 2; over++) {
+        auto_err struct err e = { 0 };
+        auto_deb_index struct deb_index x = { 0 };
+        struct str s = { 0 };
+        for (unsigned i = 0; i < DEB_MAX_PACKAGES + over; i++)
+            str_addf(&s, "Package: %u\n\n", i);
+        assert_int_equal(deb_index_read(&x, &s, &e), over ? -1 : 0);
+        assert_int_equal(e.code, over ? ERR_INPUT : ERR_NONE);
+    }
+}
+
+/* In the square of their number this would take minutes. */
+static void a_name_that_all_packages_have_is_found_in_their_order(void **state)
+{
+    (void)state;
+    enum { MANY = 300000 };
+    auto_deb_index struct deb_index x = { 0 };
+    struct str s = { 0 };
+    for (unsigned i = 0; i < MANY; i++)
+        str_addf(&s, "Package: x\nVersion: %u\n\n", i);
+    assert_int_equal(deb_index_read(&x, &s, NULL), 0);
+    const struct deb_package *p = deb_index_find(&x, "x", 1);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_ptr_equal(p, &x.all[i]);
+        p = p->next ? &x.all[p->next - 1] : NULL;
+    }
+    assert_null(p);
 }
 
 static void fields_are_found(void **state)
@@ -119,8 +151,12 @@ static void release_names_its_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(closure_is_what_debootstrap_takes), cmocka_unit_test(fields_are_found),
-        cmocka_unit_test(several_of_one_name_are_all_taken), cmocka_unit_test(nonsense_is_skipped),
+        cmocka_unit_test(a_list_has_at_most_400000_packages),
+        cmocka_unit_test(a_name_that_all_packages_have_is_found_in_their_order),
+        cmocka_unit_test(closure_is_what_debootstrap_takes),
+        cmocka_unit_test(fields_are_found),
+        cmocka_unit_test(several_of_one_name_are_all_taken),
+        cmocka_unit_test(nonsense_is_skipped),
         cmocka_unit_test(release_names_its_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
  * lists, filelists.xml, modules.yaml. */
 #include "base/mem.h"
 #include "bootstrap/fetch/fetch.h"
+#include "bootstrap/rpm/md.h"
 #include "bootstrap/rpm/modulemd.h"
 #include "bootstrap/rpm/repo.h"
 
@@ -15,10 +16,16 @@
 static void paths_that_leave_the_repository_are_unsafe(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "",         "/etc/passwd", "../x", "a/../../x",
-                                       "a/..",     "http://h/x",  "a\nb", "a\\b",
-                                       "%2e%2e/x", "a%2Fb",       "..",   NULL };
-    static const char *const good[] = { "Packages/a-1.rpm", "a..b/c", "x%2B.rpm", "...", NULL };
+    static const char *const bad[] = {
+        "",           "/etc/passwd", "../x",   "a/../../x", "a/..",
+        "http://h/x", "a\nb",        "a\\b",   "%2e%2e/x",  "a%2Fb",
+        "..",         ".%2e/x",      "%2E./x", "a/%2e%2E",  "%252e%252e/x",
+        "%25252e./x", "a%5cb",       "a%0ab",  "a%00b",     "%68ttp%3a%2f%2fh",
+        NULL
+    };
+    static const char *const good[] = {
+        "Packages/a-1.rpm", "a..b/c", "x%2B.rpm", "...", "a%20b", "100%", "%2e/x", "a%2e%2eb", NULL
+    };
     for (size_t i = 0; bad[i]; i++)
         assert_false(url_path_safe(bad[i]));
     for (size_t i = 0; good[i]; i++)
@@ -194,6 +201,64 @@ static void a_mirror_list_is_addresses_among_remarks(void **state)
     assert_string_equal(mirrors.v[1], "https://c/");
 }
 
+static void a_list_from_the_network_names_no_file_of_this_host(void **state)
+{
+    (void)state;
+    static const char *const lists[] = { "http://h/list", "https://h/list", "ftp://h/list" };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        assert_false(yum_mirror_allowed(lists[i], "file:///srv/repo"));
+        assert_false(yum_mirror_allowed(lists[i], "FILE:///srv/repo"));
+        assert_true(yum_mirror_allowed(lists[i], "http://b/"));
+    }
+    assert_true(yum_mirror_allowed("file:///etc/list", "file:///srv/repo"));
+    assert_true(yum_mirror_allowed("file:///etc/list", "https://b/"));
+}
+
+static void a_metalink_gives_at_most_64_checksums(void **state)
+{
+    (void)state;
+    auto_str struct str s = { 0 };
+    auto_strv struct strv mirrors = { 0 };
+    auto_strv struct strv sums = { 0 };
+    str_add(&s, "<metalink><file name=\"repomd.xml\">");
+    for (unsigned i = 0; i < 65; i++)
+        str_add(&s, "<hash type=\"sha256\">" SUM "</hash>");
+    str_add(&s, "<url>http://b/repodata/repomd.xml</url></file></metalink>");
+    assert_int_equal(yum_metalink_parse(&s, &mirrors, &sums, NULL), 0);
+    assert_int_equal(sums.n, 64);
+}
+
+static size_t counted(const char *text, size_t piece)
+{
+    struct yum_tags t = { 0 };
+    size_t n = 0, len = strlen(text);
+    for (size_t at = 0; at < len; at += piece)
+        n += yum_tags_count(&t, "<package", text + at, len - at < piece ? len - at : piece);
+    return n;
+}
+
+static void tags_are_counted_wherever_the_pieces_end(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t n;
+    } cases[] = {
+        { "", 0 },
+        { "<package>", 1 },
+        { "<package", 1 },
+        { "<packag", 0 },
+        { "<packagx<package", 1 },
+        { "<pack<package type=\"rpm\"></package><<package/>", 2 },
+        { "<package<package<package", 3 },
+        { "package &lt;package", 0 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (size_t piece = 1; piece < 50; piece++)
+            if (counted(cases[i].text, piece) != cases[i].n)
+                fail_msg("'%s' in pieces of %zu", cases[i].text, piece);
+}
+
 static void on_path(void *ctx, const char *pkgid, size_t path)
 {
     str_addf(ctx, "%s:%zu ", pkgid, path);
@@ -236,6 +301,25 @@ static void modules_are_read_with_their_needs_and_defaults(void **state)
     assert_string_equal(m.defaults.v[0], "perl=5.26");
 }
 
+static void modules_hold_two_million_words(void **state)
+{
+    (void)state;
+    enum { MOST = 2000000 };
+    for (unsigned over = 0; over < 2; over++) {
+        auto_err struct err e = { 0 };
+        auto_modules struct modules m = { 0 };
+        auto_str struct str text = { 0 };
+        str_add(&text, "document: modulemd\ndata: {name: a, stream: b, artifacts: {rpms: [");
+        for (unsigned i = 0; i < MOST + over; i++)
+            str_add(&text, "a,");
+        str_add(&text, "]}}\n");
+        auto_file FILE *f = fmemopen(text.data, text.len, "r");
+        assert_int_equal(modules_parse(&m, f, "m", &e), over ? -1 : 0);
+        if (over)
+            assert_non_null(strstr(e.msg, "more packages than hpcc reads"));
+    }
+}
+
 static void modules_that_are_no_yaml_are_refused(void **state)
 {
     (void)state;
@@ -259,6 +343,10 @@ int main(void)
         cmocka_unit_test(a_table_of_contents_is_read),
         cmocka_unit_test(a_table_of_contents_that_cannot_be_trusted_is_refused),
         cmocka_unit_test(entities_are_refused),
+        cmocka_unit_test(a_list_from_the_network_names_no_file_of_this_host),
+        cmocka_unit_test(a_metalink_gives_at_most_64_checksums),
+        cmocka_unit_test(tags_are_counted_wherever_the_pieces_end),
+        cmocka_unit_test(modules_hold_two_million_words),
         cmocka_unit_test(a_metalink_gives_mirrors_by_preference_and_checksums),
         cmocka_unit_test(a_metalink_without_a_strong_checksum_is_refused),
         cmocka_unit_test(a_mirror_list_is_addresses_among_remarks),
