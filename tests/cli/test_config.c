@@ -145,7 +145,7 @@ static void the_sites_file_must_be_roots_and_no_link(void **state)
 }
 
 /* What config_allows_image says to PATH (below the case's directory). */
-static int judged(const struct place *p, const struct config *c, const char *path)
+static int judged(const struct world *p, const struct config *c, const char *path)
 {
     auto_err struct err e = { 0 };
     auto_free char *full = path_join(p->dir, path);
@@ -160,14 +160,14 @@ static int judged(const struct place *p, const struct config *c, const char *pat
     return rc;
 }
 
-static void at(const struct place *p, const char *name, char out[PATH_MAX])
+static void at(const struct world *p, const char *name, char out[PATH_MAX])
 {
     snprintf(out, PATH_MAX, "%s/%s", p->dir, name);
 }
 
 static void images_are_judged_by_where_the_open_file_lies(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     static const char *const dirs[] = { "apps", "apps/deep", "apps2", "other" };
     static const char *const files[] = { "apps/x", "apps/deep/x", "apps2/x", "x" };
     char a[PATH_MAX], b[PATH_MAX];
@@ -209,7 +209,7 @@ static void images_are_judged_by_where_the_open_file_lies(void **state)
 /* The name is looked at by nobody: what was opened stays what it is. */
 static void an_image_that_is_swapped_after_the_look_changes_nothing(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     auto_err struct err e = { 0 };
     auto_config struct config c = { 0 };
     char apps[PATH_MAX], good[PATH_MAX], bad[PATH_MAX];
@@ -236,7 +236,7 @@ static void an_image_that_is_swapped_after_the_look_changes_nothing(void **state
 
 static void root_does_not_follow_what_a_user_put_into_his_home(void **state)
 {
-    const struct place *p = *state;
+    const struct world *p = *state;
     if (geteuid() != 0)
         skip();
     auto_config struct config c = { 0 };

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Small things that would become large: a directory made of one block, an archive that is all map, a repository
-# of half a million packages. Each is refused at once, in little memory, by every command that meets it.
+# that unpacks to more than it says. Each is refused at once, in little memory, by every command that meets it.
 # shellcheck source=tests/e2e/_lib.sh
 . "$(dirname "$0")/_lib.sh"
 controls=$HPCC_BINARY_DIR/tests/hpcc-full-controls
@@ -57,8 +57,7 @@ lean 3 'damaged' "$hpcc" copy lean.py dir.img:/bin/
 lean 0 '^size' "$hpcc" df dir.img
 lean 0 '' "$hpcc" inspect dir.img
 ok "a directory of one block is refused by every command"
-n=$(HPCC_TEST_OFF=dir-blocks timeout 60 "$controls" ls dir.img:/sub/d | head -n 1000 | wc -l) || true
-[ "${n:-0}" -ge 1000 ] || HPCC_TEST_OFF=dir-blocks timeout 3 "$controls" ls dir.img:/sub/d > /dev/null 2>&1 && fail "the control ends"
+expect '0|124' '' env HPCC_TEST_OFF=dir-blocks timeout 2 "$controls" ls dir.img:/sub/d
 ok "without the defence it is read"
 
 # A map of holes: N of them are four bytes each, forty times less when packed, twelve times more in memory.
@@ -83,14 +82,6 @@ lean 3 'map of holes' "$hpcc" import x.img large.tgz
 lean 3 'map of holes' "$hpcc" import x.img small.tgz
 HPCC_TEST_OFF=unpacked-bytes "$controls" -q import x.img small.tgz || fail "the control is refused"
 rm -f x.img ./*.tgz
-# Two thousand directories of one name, a thousand times.
-/usr/bin/python3 - << 'PY'
-import tarfile
-with tarfile.open("deep.tgz", "w:gz", format=tarfile.PAX_FORMAT) as t:
-    for i in range(2200):
-        t.addfile(tarfile.TarInfo("%x/" % i + "d/" * 1990 + "f"))
-PY
-expect 3 'holds more than' timeout 200 "$hpcc" import x.img deep.tgz
 ok "archives are measured before they are kept"
 
 if [ "$(id -u)" = 0 ]; then
@@ -104,14 +95,10 @@ packed = gzip.compress(text, 1)
 open(where + "/repodata/primary.xml.gz", "wb").write(packed)
 open(where + "/repodata/repomd.xml", "w").write('<?xml version="1.0"?><repomd xmlns="http://linux.duke.edu/metadata/repo"><revision>1</revision><data type="primary"><checksum type="sha256">%s</checksum><location href="repodata/primary.xml.gz"/><size>%d</size><open-size>%d</open-size></data></repomd>' % (hashlib.sha256(packed).hexdigest(), len(packed), len(text) - less))
 PY
-    /usr/bin/python3 repo.py many 400001 0
     /usr/bin/python3 repo.py longer 10 1
-    for repo in many longer; do
-        printf 'Bootstrap: yum\nOSVersion: 8\nMirrorURL: file://%s\nInclude: n1\n' "$work/$repo" > $repo.def
-    done
-    build=(bootstrap --no-verify --no-cache)
-    lean 3 'holds more packages than hpcc reads' "$hpcc" "${build[@]}" y.img many.def
-    lean 3 'larger unpacked than announced' "$hpcc" "${build[@]}" y.img longer.def
-    HPCC_TEST_OFF=metadata-limits expect '3|1|5' '' "$controls" "${build[@]}" y.img longer.def || true
+    printf 'Bootstrap: yum\nOSVersion: 8\nMirrorURL: file://%s\nInclude: nothing\n' "$work/longer" > longer.def
+    build=(bootstrap --no-verify --no-cache y.img longer.def)
+    lean 3 'larger unpacked than announced' "$hpcc" "${build[@]}"
+    expect 3 "no package is called or provides 'nothing'" env HPCC_TEST_OFF=metadata-limits "$controls" "${build[@]}"
     ok "a repository has its limits"
 fi
