@@ -145,7 +145,9 @@ static const char *take_event(struct walk *w, const yaml_event_t *ev)
         return NULL;
     case YAML_SCALAR_EVENT:
         take_scalar(w, (const char *)ev->data.scalar.value);
-        return w->n_words > MAX_WORDS ? "it holds more packages than hpcc reads" : NULL;
+        return w->n_words > (w->m->max_words ? w->m->max_words : MAX_WORDS)
+                   ? "it holds more packages than hpcc reads"
+                   : NULL;
     case YAML_ALIAS_EVENT:
         return "it uses aliases";
     case YAML_DOCUMENT_END_EVENT:

@@ -18,6 +18,7 @@ struct modules {
     size_t n;
     struct strv defaults; /* "module=stream" */
     struct strv asked, enabled;
+    size_t max_words; /* kept at most; 0: two million. Fewer for tests */
 };
 
 /* Add what repository R says; nothing when it has no modules. */

@@ -57,7 +57,7 @@ lean 3 'damaged' "$hpcc" copy lean.py dir.img:/bin/
 lean 0 '^size' "$hpcc" df dir.img
 lean 0 '' "$hpcc" inspect dir.img
 ok "a directory of one block is refused by every command"
-expect '0|124' '' env HPCC_TEST_OFF=dir-blocks timeout 2 "$controls" ls dir.img:/sub/d
+expect 124 '' env HPCC_TEST_OFF=dir-blocks timeout 2 "$controls" ls dir.img:/sub/d
 ok "without the defence it is read"
 
 # A map of holes: N of them are four bytes each, forty times less when packed, twelve times more in memory.
