@@ -11,6 +11,7 @@
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/fetch/fetch.h"
 #include "bootstrap/value.h"
+#include "jail/jail.h"
 
 /* The smallest usable system: one static busybox and a link for each of its applets. */
 
@@ -112,46 +113,33 @@ static int open_fetched(const struct agent_input *in, const char *url, struct er
     return steal_fd(&fd);
 }
 
-struct applets {
-    int rootfs_fd;
-    struct strv paths;
-};
-
-static int enter_root(void *ctx)
-{
-    const struct applets *a = ctx;
-    return fchdir(a->rootfs_fd) < 0 || chroot(".") < 0 ? -1 : 0;
-}
-
 static void take_applet(void *ctx, const char *line)
 {
-    struct applets *a = ctx;
-    if (a->paths.n < 2000 && line[0] && strlen(line) < 200)
-        strv_add(&a->paths, line);
+    struct strv *paths = ctx;
+    if (paths->n < 2000 && line[0] && strlen(line) < 200)
+        strv_add(paths, line);
 }
 
-/* Ask the program itself, inside the root: what was fetched never runs outside. */
+/* Ask the program itself: in a cell, where it can do nothing but answer. */
 static int link_applets(int rootfs_fd, size_t *n_applets, struct err *e)
 {
-    struct applets a = { .rootfs_fd = rootfs_fd };
+    auto_strv struct strv paths = { 0 };
+    const struct cell cell = { .root_fd = rootfs_fd, .read_only = true, .idle = true };
     const char *const argv[] = { "/bin/busybox", "--list-full", NULL };
-    struct proc_spec spec = { .argv = argv,
-                              .stdin_fd = -1,
-                              .stdout_fd = -1,
-                              .stderr_fd = -1,
-                              .on_line = take_applet,
-                              .before_exec = enter_root,
-                              .ctx = &a,
-                              .timeout_ms = 20000,
-                              .die_with_us = true };
-    int rc = proc_run(&spec, NULL, e);
+    const struct proc_spec program = { .argv = argv,
+                                       .stdin_fd = -1,
+                                       .stdout_fd = -1,
+                                       .stderr_fd = -1,
+                                       .on_line = take_applet,
+                                       .ctx = &paths,
+                                       .timeout_ms = 20000 };
+    int rc = cell_run(&cell, &program, NULL, e);
     if (rc < 0)
         err_wrap(e, "cannot ask busybox for its applets");
-    for (size_t i = 0; rc == 0 && i < a.paths.n; i++)
-        if (strchr(a.paths.v[i], '/') && !str_ends(a.paths.v[i], "/busybox"))
-            rc = fs_symlink_at(rootfs_fd, "/bin/busybox", a.paths.v[i], e);
-    *n_applets = a.paths.n;
-    strv_free(&a.paths);
+    for (size_t i = 0; rc == 0 && i < paths.n; i++)
+        if (strchr(paths.v[i], '/') && !str_ends(paths.v[i], "/busybox"))
+            rc = fs_symlink_at(rootfs_fd, "/bin/busybox", paths.v[i], e);
+    *n_applets = paths.n;
     return rc;
 }
 

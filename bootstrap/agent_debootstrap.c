@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <time.h>
 
-#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/path.h"
-#include "base/proc.h"
 #include "bootstrap/bootstrap.h"
-#include "bootstrap/cache.h"
 #include "bootstrap/deb/deb.h"
 #include "bootstrap/fetch/fetch.h"
 #include "bootstrap/value.h"
@@ -40,93 +34,16 @@ static int check(const struct agent_input *in, struct deffile *def, struct err *
     return deb_plan_make(in, &deb_host_here, &p, e);
 }
 
-/* The two keyrings of a suite that is gone as one file, inside the root where debootstrap cleans up
- * after itself: it takes a single one. */
-static int join_keyrings(const struct deb_plan *p, int rootfs_fd, struct err *e)
+static int run(const struct agent_input *in, const struct deb_plan *p, int rootfs_fd, bool ready,
+               struct err *e)
 {
-    auto_str struct str keys_of_both = { 0 };
-    if (fs_read_file(p->keyring, 16u << 20, &keys_of_both, e) < 0 ||
-        fs_read_file(p->old_keyring, 16u << 20, &keys_of_both, e) < 0)
-        return -1;
-    return fs_write_at(rootfs_fd, "/debootstrap/keyring.gpg", &keys_of_both, 0644, e);
-}
-
-/* wget waits for a silent server for 15 minutes, twenty times over, unless told otherwise. */
-static int write_wgetrc(int rootfs_fd, struct err *e)
-{
-    auto_str struct str text = { 0 };
-    str_add(&text, "connect_timeout = 20\nread_timeout = 60\ntries = 3\n");
-    return fs_write_at(rootfs_fd, "/debootstrap/wgetrc", &text, 0644, e);
-}
-
-static void make_env(const struct agent_input *in, const struct deb_jail *jail, bool ready,
-                     struct strv *env)
-{
-    strv_add_all(env, proc_clean_env);
-    /* "lxc" is debootstrap's word for: this /dev is ready, do not try device nodes first. */
-    strv_env_set(env, "container", "lxc");
-    auto_free char *rc = mem_printf("%s/debootstrap/wgetrc", jail->target);
-    strv_env_set(env, "WGETRC", rc);
-    auto_free char *own = mem_printf("%s" DEB_OWN_DIR, jail->target);
-    if (ready)
-        strv_env_set(env, "DEBOOTSTRAP_DIR", own);
-    for (const char *const *p = in->proxy_env; p && *p; p++) {
-        /* wget knows the lower-case names only */
-        size_t len = strcspn(*p, "=");
-        auto_free char *name = mem_strndup(*p, len);
-        str_lower(name);
-        if ((*p)[len] == '=' && !strv_env_get(env, name))
-            strv_env_set(env, name, *p + len + 1);
-    }
-}
-
-struct session {
-    struct deb_talk talk;
-    struct deb_jail jail;
-};
-
-static void take_line(void *ctx, const char *line)
-{
-    deb_talk_line(&((struct session *)ctx)->talk, line);
-}
-
-static int enter(void *ctx)
-{
-    return deb_jail_enter(&((const struct session *)ctx)->jail);
-}
-
-static int run(const struct agent_input *in, const struct deb_plan *p, int rootfs_fd,
-               bool prefetched, struct err *e)
-{
-    auto_free struct session *s = mem_zero(1, sizeof *s);
-    s->talk.log_fd = in->log_fd;
-    if (deb_jail_init(&s->jail, rootfs_fd, e) < 0 || fs_mkdirs_at(rootfs_fd, "/dev", 0755, e) < 0 ||
-        write_wgetrc(rootfs_fd, e) < 0 || (p->old_keyring && join_keyrings(p, rootfs_fd, e) < 0))
-        return -1;
-    auto_free char *joined = mem_printf("%s/debootstrap/keyring.gpg", s->jail.target);
-    /* debootstrap checks every file's checksum on each use of this cache */
-    auto_free char *cache =
-        in->cache_dir && !prefetched ? cache_subdir(in->cache_dir, "deb") : NULL;
-    auto_strv struct strv argv = { 0 };
-    auto_strv struct strv env = { 0 };
-    deb_plan_argv(p, s->jail.target, p->old_keyring ? joined : NULL, cache, &argv);
-    make_env(in, &s->jail, prefetched, &env);
-    struct proc_spec spec = { .argv = (const char *const *)argv.v,
-                              .envp = (const char *const *)env.v,
-                              .cwd = "/",
-                              .stdin_fd = -1,
-                              .stdout_fd = -1,
-                              .stderr_fd = -1,
-                              .on_line = take_line,
-                              .before_exec = enter,
-                              .ctx = s,
-                              .die_with_us = true };
+    auto_deb_talk struct deb_talk talk = { .log_fd = in->log_fd };
+    const struct deb_jail jail = { .plan = p, .proxy_env = in->proxy_env, .ready = ready };
     int status = 0;
-    int rc = proc_run(&spec, &status, e);
+    int rc = deb_jail_run(&jail, rootfs_fd, &talk, &status, e);
     if (rc == 0 && status != 0)
-        rc = deb_talk_explain(&s->talk, p, status, e);
-    deb_talk_end(&s->talk);
-    deb_talk_fini(&s->talk);
+        rc = deb_talk_explain(&talk, p, status, e);
+    deb_talk_end(&talk);
     return rc;
 }
 
@@ -188,7 +105,7 @@ static int identity(const struct agent_input *in, struct str *key, struct err *e
     static const char *const programs[] = { "/usr/sbin/debootstrap",
                                             "/usr/share/debootstrap/functions" };
     auto_strv struct strv argv = { 0 };
-    deb_plan_argv(&p, "/", NULL, NULL, &argv);
+    deb_plan_argv(&p, "/", NULL, &argv);
     auto_free char *request = strv_join(&argv, "\n");
     auto_free char *release = digest_text(&r.raw);
     str_addf(key, "debootstrap\n%s\nrelease %s\n", request, release);
@@ -239,7 +156,7 @@ static int plan(const struct agent_input *in, struct json_object **out, struct e
     auto_free char *mirror = value_url_public(p.mirror);
     free(p.mirror);
     p.mirror = steal_ptr(mirror);
-    deb_plan_argv(&p, "/", NULL, NULL, &argv);
+    deb_plan_argv(&p, "/", NULL, &argv);
     struct json_object *doc = json_object_new_object();
     struct json_object *words = json_object_new_array();
     json_put_str(doc, "suite", p.suite);

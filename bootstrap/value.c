@@ -17,13 +17,7 @@ char *value_shown(const char *value)
 
 char *value_url_public(const char *url)
 {
-    const char *host = strstr(url, "://");
-    if (!host)
-        return mem_strdup(url);
-    host += 3;
-    const char *end = host + strcspn(host, "/?#");
-    const char *at = memrchr(host, '@', (size_t)(end - host));
-    return at ? mem_printf("%.*s%s", (int)(host - url), url, at + 1) : mem_strdup(url);
+    return str_without_passwords(url);
 }
 
 int value_blame(const struct agent_input *in, const char *key, struct err *e)

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "base/strv.h"
 
@@ -169,6 +170,7 @@ struct mount_target {
     int fd;
 };
 MUST_CHECK int mounter_clone(const struct mounter *m, const char *path, unsigned attrs);
+MUST_CHECK int mounter_clone_fd(const struct mounter *m, int fd, unsigned attrs);
 MUST_CHECK int mounter_attach(struct mounter *m, int tree_fd, const struct mount_target *target,
                               unsigned attrs, struct err *e);
 
@@ -352,5 +354,50 @@ int wire_send(int fd, const struct err *e, const struct str *result);
 /* Read one message. Returns 1 when a whole one came: FROM_CHILD and RESULT (either may
  * be NULL) hold it; 0 when the child closed the pipe without a word; -1 on a broken message. */
 MUST_CHECK int wire_receive(int fd, struct err *from_child, struct str *result);
+
+/* ── cells ── */
+
+/* Where a build runs what was fetched, whoever builds: a base agent's program, maintainer scripts,
+ * scriptlets, %post, %test, and the host's own programs that unpack a stranger's archives. A cell
+ * has a root of its own and nothing to follow a link to, its own processes with a /proc that shows
+ * no others, a /dev on which only the bound nodes are alive, few capabilities, the filter of
+ * builds, no keys and nothing of the caller's environment or descriptors. */
+
+struct cell {
+    /* What becomes "/"; it is opened in this mount namespace. With HOST_PROGRAMS it is shown at
+     * CELL_TARGET instead, in a root in memory that holds the host's programs and what they need to
+     * reach the network, read-only, and SHOWN (NULL: nothing): further files or directories of the
+     * host, read-only, at their own paths, NULL-terminated. */
+    int root_fd;
+    bool host_programs;
+    const char *const *shown;
+
+    bool read_only; /* the root is */
+    bool network;   /* the host's; else none */
+    bool net_files; /* the host's /etc/resolv.conf and /etc/hosts lie over the root's, if it has
+                       such files */
+    bool idle;      /* without any capability; else those of packages' scripts */
+};
+
+#define CELL_TARGET "/target"
+
+/* Run PROGRAM to its end as proc_run does. argv[0] is absolute, in the cell's root. Its before_exec
+ * runs last. *STATUS 127: it could not be executed. ERR_HOST: the host gives no cell. */
+MUST_CHECK int cell_run(const struct cell *c, const struct proc_spec *program, int *status,
+                        struct err *e);
+
+/* The same for who goes on inside instead of running a program, in three steps. cell_open: hold the
+ * root; the descriptor is for cell_enter. cell_leave_host: take this process's namespaces; the next
+ * child is pid 1 of the new ones. cell_enter: that child takes the root; the host's is gone. Then,
+ * when it has opened all it wants, cell_confine: for good. */
+MUST_CHECK int cell_open(const struct cell *c, struct err *e);
+MUST_CHECK int cell_leave_host(const struct cell *c, struct err *e);
+MUST_CHECK int cell_enter(const struct cell *c, int tree_fd, struct err *e);
+MUST_CHECK int cell_confine(const struct cell *c, struct err *e);
+
+/* FD, a file of the host opened for reading, as one through which it cannot be opened for writing:
+ * a descriptor can be, by /proc/self/fd, as far as its owner may. FD is closed when that worked.
+ * Before cell_leave_host. -1: the kernel cannot (before 5.12); FD is as it was. */
+MUST_CHECK int cell_read_only(int fd);
 
 #endif

@@ -259,6 +259,11 @@ int mounter_clone(const struct mounter *m, const char *path, unsigned attrs)
     return m->old_api ? open(path, O_PATH | O_CLOEXEC) : clone_tree(AT_FDCWD, path, attrs);
 }
 
+int mounter_clone_fd(const struct mounter *m, int fd, unsigned attrs)
+{
+    return m->old_api ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : clone_tree(fd, "", attrs);
+}
+
 int mounter_attach(struct mounter *m, int tree_fd, const struct mount_target *target,
                    unsigned attrs, struct err *e)
 {

@@ -50,9 +50,9 @@ void deb_plan_fini(struct deb_plan *p);
 #define auto_deb_plan cleanup_with(deb_plan_fini)
 
 /* The argument list for debootstrap: TARGET is the root, KEYRING what to check against (NULL: by
- * the plan), CACHE_DIR for packages or NULL. */
+ * the plan). No password is in it. */
 void deb_plan_argv(const struct deb_plan *p, const char *target, const char *keyring,
-                   const char *cache_dir, struct strv *argv);
+                   struct strv *argv);
 
 /* ── the signed Release ── */
 
@@ -61,13 +61,15 @@ void deb_plan_argv(const struct deb_plan *p, const char *target, const char *key
  * keys, and hides why a download failed. Private to the room. */
 
 struct deb_release {
-    struct str raw;      /* InRelease, or Release, as it came */
-    struct str text;     /* the signed text alone */
-    char *codename;      /* "bookworm"; NULL when it says none */
-    char *suite;         /* "stable" */
-    char *key;           /* fingerprint of the key that signed; NULL when not verified */
-    int64_t date;        /* seconds; 0: it says none */
-    int64_t valid_until; /* 0: for ever */
+    struct str raw;       /* InRelease, or Release, as it came */
+    struct str signature; /* Release.gpg; empty where InRelease carries its own */
+    bool detached;        /* RAW is Release */
+    struct str text;      /* the signed text alone */
+    char *codename;       /* "bookworm"; NULL when it says none */
+    char *suite;          /* "stable" */
+    char *key;            /* fingerprint of the key that signed; NULL when not verified */
+    int64_t date;         /* seconds; 0: it says none */
+    int64_t valid_until;  /* 0: for ever */
 };
 
 /* Fetch MIRROR/dists/SUITE/InRelease (Release and Release.gpg where there is none), verify it by
@@ -125,34 +127,6 @@ MUST_CHECK int deb_prefetch(const struct agent_input *in, const struct deb_plan 
 /* Directory of ours for debootstrap inside the root, which it removes itself. */
 #define DEB_OWN_DIR "/debootstrap/hpcc"
 
-/* ── where debootstrap runs ── */
-
-/* The surroundings that debootstrap runs in: a mount namespace of its own, in which the root has a
- * small /dev (so that no device node need be made, which an ordinary user may not) and, when the
- * root's path is one that debootstrap's shell code would stumble over, another name; and no waiting
- * for the disk. All of it ends with the process. Private to the room. */
-
-#define DEB_JAIL_DEVICES 6
-
-struct deb_jail {
-    char target[4096];  /* path of the root for debootstrap; a safe one */
-    char source[4096];  /* its real path when it must be bound to TARGET; else "" */
-    char dev[4096 + 8]; /* TARGET/dev */
-    char nodes[DEB_JAIL_DEVICES][4096 + 24];
-    char pts[4096 + 24], shm[4096 + 24];
-};
-
-/* Prepare for the root ROOTFS_FD, an open directory. */
-MUST_CHECK int deb_jail_init(struct deb_jail *j, int rootfs_fd, struct err *e);
-
-/* For proc_run's before_exec, CTX a struct deb_jail whose address is its first member's: only
- * system calls. Also places descriptor 1 at 3, where debootstrap reports. */
-int deb_jail_enter(const struct deb_jail *j);
-
-/* Answer fsync and its kin with success, at once, in this process and its children: the stage is
- * thrown away after a crash, and the image is synced once when it is done. */
-int deb_jail_no_sync(void);
-
 /* ── what it says ── */
 
 /* debootstrap's report for the installer (--debian-installer, descriptor 3), mixed with its
@@ -191,6 +165,33 @@ int deb_talk_disk_full(const struct deb_plan *p, struct err *e);
 
 void deb_talk_fini(struct deb_talk *t);
 #define auto_deb_talk cleanup_with(deb_talk_fini)
+
+/* ── where debootstrap runs ── */
+
+/* In a cell of the host's programs: the root lies at CELL_TARGET, whatever its name outside, with a
+ * /dev, /proc and /sys that are ready; nothing else of the host is there for a link to lead to. No
+ * package's code ever sees a password: where the mirror or a proxy has one, debootstrap gets no
+ * address that carries it, and has to find all it needs fetched before. Private to the room. */
+
+struct deb_jail {
+    const struct deb_plan *plan;
+    const char *const *proxy_env;
+    bool ready; /* deb_prefetch has filled the root */
+};
+
+/* Run debootstrap on ROOTFS_FD; what it says goes to TALK. ERR_INPUT: there is a password, and
+ * nothing was fetched before. */
+MUST_CHECK int deb_jail_run(const struct deb_jail *j, int rootfs_fd, struct deb_talk *talk,
+                            int *status, struct err *e);
+
+/* Whether the mirror's address or a proxy's carries a password. */
+bool deb_jail_secret(const struct deb_plan *p, const char *const *proxy_env);
+
+/* debootstrap's environment (tests call it). */
+void deb_jail_env(const struct deb_plan *p, const char *const *proxy_env, bool ready,
+                  struct strv *env);
+
+#define DEB_KEYRING "/debootstrap/keyring.gpg"
 
 /* ── what it leaves ── */
 

@@ -1,146 +1,119 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bootstrap/deb/deb.h"
 
-#include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sched.h>
-#include <stdint.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-
+#include "base/fs.h"
 #include "base/mem.h"
-#include "base/str.h"
+#include "base/proc.h"
+#include "bootstrap/value.h"
+#include "jail/jail.h"
 
-#if defined(__x86_64__)
-#define AUDIT_ARCH_OURS AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define AUDIT_ARCH_OURS AUDIT_ARCH_AARCH64
-#elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define AUDIT_ARCH_OURS AUDIT_ARCH_PPC64LE
-#elif defined(__riscv) && __riscv_xlen == 64
-#define AUDIT_ARCH_OURS AUDIT_ARCH_RISCV64
-#endif
+#define WGETRC "/debootstrap/wgetrc"
 
-static const char *const devices[DEB_JAIL_DEVICES] = { "null",   "zero",    "full",
-                                                       "random", "urandom", "tty" };
-
-/* debootstrap runs `eval "chroot \"$TARGET\" …"`: only these characters are safe in TARGET. */
-static bool is_safe(const char *path)
+/* wget waits for a silent server for 15 minutes, twenty times over, unless told otherwise. */
+static int write_wgetrc(int rootfs_fd, struct err *e)
 {
-    return path[0] == '/' && path[1] &&
-           !path[strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                              "0123456789/._+-,@:=")];
+    auto_str struct str text = { 0 };
+    str_add(&text, "connect_timeout = 20\nread_timeout = 60\ntries = 3\n");
+    return fs_write_at(rootfs_fd, WGETRC, &text, 0644, e);
 }
 
-/* Whether PATH still names the directory that FD holds. */
-static bool names(const char *path, int fd)
+/* The keys inside the root, where debootstrap cleans up after itself: the host's file may lie
+ * anywhere. Those of a suite that is gone are in two files, and it takes a single one. */
+static int write_keyring(const struct deb_plan *p, int rootfs_fd, struct err *e)
 {
-    struct stat a, b;
-    return stat(path, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    auto_str struct str keys = { 0 };
+    if (!p->verify)
+        return 0;
+    if (fs_read_file(p->keyring, 16u << 20, &keys, e) < 0 ||
+        (p->old_keyring && fs_read_file(p->old_keyring, 16u << 20, &keys, e) < 0))
+        return -1;
+    return fs_write_at(rootfs_fd, DEB_KEYRING, &keys, 0644, e);
 }
 
-int deb_jail_init(struct deb_jail *j, int rootfs_fd, struct err *e)
+bool deb_jail_secret(const struct deb_plan *p, const char *const *proxy_env)
 {
-    /* Directories that a host has and that neither debootstrap nor a mirror of files needs. */
-    static const char *const stands_in[] = { "/boot", "/media", "/mnt" };
-    char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", rootfs_fd);
-    ssize_t n = readlink(link, j->target, sizeof j->target - 1);
-    j->target[n > 0 ? n : 0] = 0;
-    j->source[0] = 0;
-    if (n <= 0 || !names(j->target, rootfs_fd))
-        return err_set(e, ERR_FAILED, "the directory of the root has no name any more");
-    if (!is_safe(j->target)) {
-        struct stat st;
-        size_t i = 0;
-        while (i < ARRAY_LEN(stands_in) && (lstat(stands_in[i], &st) < 0 || !S_ISDIR(st.st_mode)))
-            i++;
-        if (i == ARRAY_LEN(stands_in))
-            return err_set(e, ERR_FAILED,
-                           "the directory of the root has a name that debootstrap "
-                           "cannot handle; choose another with --tmpdir");
-        /* By its path: a descriptor from before the namespace cannot be bound inside it. */
-        memcpy(j->source, j->target, sizeof j->source);
-        snprintf(j->target, sizeof j->target, "%s", stands_in[i]);
+    auto_free char *public = value_url_public(p->mirror);
+    bool secret = !str_eq(public, p->mirror);
+    for (const char *const *v = proxy_env; v && *v && !secret; v++)
+        secret = strchr(*v, '@') != NULL;
+    return secret;
+}
+
+/* wget knows the lower-case names only. */
+static void add_proxies(const char *const *proxy_env, struct strv *env)
+{
+    for (const char *const *p = proxy_env; p && *p; p++) {
+        size_t len = strcspn(*p, "=");
+        auto_free char *name = mem_strndup(*p, len);
+        str_lower(name);
+        if ((*p)[len] == '=' && !strv_env_get(env, name))
+            strv_env_set(env, name, *p + len + 1);
     }
-    snprintf(j->dev, sizeof j->dev, "%s/dev", j->target);
-    snprintf(j->pts, sizeof j->pts, "%s/pts", j->dev);
-    snprintf(j->shm, sizeof j->shm, "%s/shm", j->dev);
-    for (size_t i = 0; i < DEB_JAIL_DEVICES; i++)
-        snprintf(j->nodes[i], sizeof j->nodes[i], "%s/%s", j->dev, devices[i]);
-    return 0;
 }
 
-/* The host's own nodes, bound: the same for root and for a user in a namespace. */
-static int make_dev(const struct deb_jail *j)
+void deb_jail_env(const struct deb_plan *p, const char *const *proxy_env, bool ready,
+                  struct strv *env)
 {
-    char host[32];
-    if (mount("hpcc-dev", j->dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=1m") < 0)
-        return -1;
-    for (size_t i = 0; i < DEB_JAIL_DEVICES; i++) {
-        snprintf(host, sizeof host, "/dev/%s", devices[i]);
-        int fd = open(j->nodes[i], O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
-        if (fd < 0 || close(fd) < 0)
-            return -1;
-        if (mount(host, j->nodes[i], NULL, MS_BIND, NULL) < 0)
-            return -1;
-    }
-    if (mkdir(j->pts, 0755) < 0 || mkdir(j->shm, 01777) < 0)
-        return -1;
-    /* Terminals are a comfort: some hosts do not let a namespace have its own. */
-    int rc = mount("hpcc-pts", j->pts, "devpts", MS_NOSUID | MS_NOEXEC,
-                   "newinstance,ptmxmode=0666,mode=0620");
-    (void)rc;
-    return 0;
+    strv_add_all(env, proc_clean_env);
+    /* "lxc" is debootstrap's word for: this /dev is ready, do not try device nodes first. */
+    strv_env_set(env, "container", "lxc");
+    strv_env_set(env, "WGETRC", CELL_TARGET WGETRC);
+    if (ready)
+        strv_env_set(env, "DEBOOTSTRAP_DIR", CELL_TARGET DEB_OWN_DIR);
+    if (!deb_jail_secret(p, proxy_env))
+        add_proxies(proxy_env, env);
 }
 
-int deb_jail_enter(const struct deb_jail *j)
+/* Where debootstrap reports. */
+static int place_report(void *ctx)
 {
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-        return -1;
-    if (j->source[0] && mount(j->source, j->target, NULL, MS_BIND, NULL) < 0)
-        return -1;
-    if (make_dev(j) < 0 || deb_jail_no_sync() < 0)
-        return -1;
+    (void)ctx;
     return dup2(1, 3) < 0 ? -1 : 0;
 }
 
-int deb_jail_no_sync(void)
+static void take_line(void *ctx, const char *line)
 {
-#ifdef AUDIT_ARCH_OURS
-#define ANSWER_OK(nr)                                                                              \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO)
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_OURS, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        ANSWER_OK(SYS_fsync),
-        ANSWER_OK(SYS_fdatasync),
-        ANSWER_OK(SYS_sync),
-        ANSWER_OK(SYS_syncfs),
-        ANSWER_OK(SYS_msync),
-#ifdef SYS_sync_file_range
-        ANSWER_OK(SYS_sync_file_range),
-#endif
-#ifdef SYS_sync_file_range2
-        ANSWER_OK(SYS_sync_file_range2),
-#endif
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    deb_talk_line(ctx, line);
+}
+
+/* The directory that a mirror of files is in, or NULL. */
+static const char *mirror_dir(const struct deb_plan *p)
+{
+    return str_starts(p->mirror, "file://") ? strchr(p->mirror + 7, '/') : NULL;
+}
+
+int deb_jail_run(const struct deb_jail *j, int rootfs_fd, struct deb_talk *talk, int *status,
+                 struct err *e)
+{
+    auto_strv struct strv argv = { 0 };
+    auto_strv struct strv env = { 0 };
+    auto_free char *path = proc_find("debootstrap");
+    if (!path)
+        return err_set(e, ERR_HOST, "'debootstrap' is not installed on this host");
+    if (!j->ready && deb_jail_secret(j->plan, j->proxy_env)) {
+        err_set(e, ERR_INPUT,
+                "debootstrap would show the password of the mirror or proxy to "
+                "every package that it installs");
+        return err_hint(e, "use a mirror whose Release is of the usual kind");
+    }
+    if (write_wgetrc(rootfs_fd, e) < 0 || write_keyring(j->plan, rootfs_fd, e) < 0)
+        return -1;
+    deb_plan_argv(j->plan, CELL_TARGET, CELL_TARGET DEB_KEYRING, &argv);
+    free(argv.v[0]);
+    argv.v[0] = steal_ptr(path);
+    deb_jail_env(j->plan, j->proxy_env, j->ready, &env);
+    const char *const shown[] = { mirror_dir(j->plan), NULL };
+    const struct cell cell = {
+        .root_fd = rootfs_fd, .host_programs = true, .shown = shown, .network = true
     };
-    struct sock_fprog program = { .len = ARRAY_LEN(code), .filter = code };
-    /* As uid 0 of our namespace we may filter without no_new_privs, which would take setuid
-     * programs away from maintainer scripts. */
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 &&
-        (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0))
-        return errno == ENOSYS || errno == EINVAL ? 0
-                                                  : -1; /* a kernel without filters: only slower */
-#endif
-    return 0;
+    const struct proc_spec program = { .argv = (const char *const *)argv.v,
+                                       .envp = (const char *const *)env.v,
+                                       .cwd = "/",
+                                       .stdin_fd = -1,
+                                       .stdout_fd = -1,
+                                       .stderr_fd = -1,
+                                       .on_line = take_line,
+                                       .before_exec = place_report,
+                                       .ctx = talk };
+    return cell_run(&cell, &program, status, e);
 }

@@ -310,8 +310,9 @@ static void add_list(struct strv *argv, const char *option, const struct strv *w
 }
 
 void deb_plan_argv(const struct deb_plan *p, const char *target, const char *keyring,
-                   const char *cache_dir, struct strv *argv)
+                   struct strv *argv)
 {
+    auto_free char *mirror = value_url_public(p->mirror);
     strv_add(argv, "debootstrap");
     strv_add(argv, "--debian-installer"); /* its machine-readable report on descriptor 3 */
     strv_addf(argv, "--arch=%s", p->arch);
@@ -326,11 +327,9 @@ void deb_plan_argv(const struct deb_plan *p, const char *target, const char *key
     add_list(argv, "--include", &p->include);
     add_list(argv, "--exclude", &p->exclude);
     add_list(argv, "--components", &p->components);
-    if (cache_dir)
-        strv_addf(argv, "--cache-dir=%s", cache_dir);
     strv_add(argv, p->suite);
     strv_add(argv, target);
-    strv_add(argv, p->mirror);
+    strv_add(argv, mirror);
     if (p->script)
         strv_add(argv, p->script);
 }

@@ -19,6 +19,7 @@ struct work {
     const struct deb_plan *p;
     const struct deb_release *r;
     int rootfs_fd;
+    bool secret; /* see deb_jail_secret */
     struct fetch fetch;
     struct strv mirrors;
     struct strv components;
@@ -39,10 +40,10 @@ static void work_fini(struct work *w)
 /* Where apt keeps, and debootstrap looks for, the list of COMPONENT. Caller frees. */
 static char *list_path(const struct work *w, const char *component)
 {
-    const char *host = strstr(w->p->mirror, "://");
-    auto_free char *name =
-        mem_printf("%s_dists/%s/%s/binary-%s/Packages", host ? host + 3 : w->p->mirror, w->p->suite,
-                   component, w->p->arch);
+    auto_free char *mirror = value_url_public(w->p->mirror);
+    const char *host = strstr(mirror, "://");
+    auto_free char *name = mem_printf("%s_dists/%s/%s/binary-%s/Packages", host ? host + 3 : mirror,
+                                      w->p->suite, component, w->p->arch);
     for (char *c = name; *c; c++)
         if (*c == '/')
             *c = '_';
@@ -292,6 +293,18 @@ static int write_few(const struct work *w, struct err *e)
                : fs_write_at(w->rootfs_fd, DEB_OWN_DIR "/few", &few_names, 0644, e);
 }
 
+/* The signed Release for a debootstrap that cannot fetch it itself. */
+static int write_release(const struct work *w, struct err *e)
+{
+    const char *name =
+        w->r->detached ? DEB_OWN_DIR "/release/Release" : DEB_OWN_DIR "/release/InRelease";
+    if (fs_write_at(w->rootfs_fd, name, &w->r->raw, 0644, e) < 0)
+        return -1;
+    return w->r->signature.len ? fs_write_at(w->rootfs_fd, DEB_OWN_DIR "/release/Release.gpg",
+                                             &w->r->signature, 0644, e)
+                               : 0;
+}
+
 /* debootstrap asks its lists some thirty times, reading 50 MB each time. Its functions are wrapped
  * so that a question about chosen packages alone is put to the chosen stanzas; any other goes the
  * whole way. */
@@ -323,8 +336,16 @@ static int write_functions(const struct work *w, struct err *e)
                                "\t\"$hpcc_details\" \"$@\"\n"
                                "}\n"
                                "[ -z \"$PKGDETAILS\" ] || PKGDETAILS=hpcc_pkgdetails\n";
+    static const char no_wget[] = "wgetprogress () {\n"
+                                  "\twhile [ $# -gt 2 ]; do shift; done\n"
+                                  "\tcp \"$DEBOOTSTRAP_DIR/release/${2##*/}\" \"$1\"\n"
+                                  "}\n";
     auto_str struct str functions = { 0 };
     str_add(&functions, text);
+    if (w->secret)
+        str_add(&functions, no_wget);
+    if (w->secret && write_release(w, e) < 0)
+        return -1;
     if (fs_symlink_at(w->rootfs_fd, "/usr/share/debootstrap/scripts", DEB_OWN_DIR "/scripts", e) <
         0)
         return -1;
@@ -334,7 +355,9 @@ static int write_functions(const struct work *w, struct err *e)
 int deb_prefetch(const struct agent_input *in, const struct deb_plan *p,
                  const struct deb_release *r, int rootfs_fd, bool *ready, struct err *e)
 {
-    auto_work struct work w = { .p = p, .r = r, .rootfs_fd = rootfs_fd };
+    auto_work struct work w = {
+        .p = p, .r = r, .rootfs_fd = rootfs_fd, .secret = deb_jail_secret(p, in->proxy_env)
+    };
     *ready = false;
     w.fetch = (struct fetch){ .store_fd = -1,
                               .proxy_env = in->proxy_env,

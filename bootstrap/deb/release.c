@@ -17,6 +17,7 @@
 void deb_release_fini(struct deb_release *r)
 {
     str_free(&r->raw);
+    str_free(&r->signature);
     str_free(&r->text);
     free(r->codename);
     free(r->suite);
@@ -281,7 +282,6 @@ static int verified_text(const struct deb_plan *p, const struct str *text,
 static int fetch_release(const struct deb_plan *p, const char *const *proxy_env,
                          struct deb_release *out, struct err *e)
 {
-    auto_str struct str signature = { 0 };
     bool found;
     if (get(p, proxy_env, "InRelease", &out->raw, &found, e) < 0)
         return -1;
@@ -291,9 +291,10 @@ static int fetch_release(const struct deb_plan *p, const char *const *proxy_env,
         return -1;
     if (!found)
         return no_such_suite(p, e);
-    if (p->verify && get(p, proxy_env, "Release.gpg", &signature, &found, e) < 0)
+    out->detached = true;
+    if (p->verify && get(p, proxy_env, "Release.gpg", &out->signature, &found, e) < 0)
         return -1;
-    return verified_text(p, &out->raw, &signature, out, e);
+    return verified_text(p, &out->raw, &out->signature, out, e);
 }
 
 int deb_release_same(const struct deb_release *r, const char *suite, int rootfs_fd, struct err *e)

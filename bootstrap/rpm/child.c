@@ -5,6 +5,7 @@
 #include <rpm/rpmlog.h>
 #include <rpm/rpmmacro.h>
 #include <rpm/rpmts.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -183,6 +184,39 @@ static void note_dbpath(struct run *r, Header h)
     rpmtdFreeData(&files);
 }
 
+/* Device files of H, to be left out: nobody makes any in a build, and a container brings its own
+ * /dev. Ended by an entry without a path; the strings stay H's. */
+static rpmRelocation *device_files(struct run *r, Header h, struct rpmtd_s *names)
+{
+    struct rpmtd_s modes;
+    size_t n = 0;
+    bool named = headerGet(h, RPMTAG_FILENAMES, names, HEADERGET_EXT);
+    rpmRelocation *list = mem_zero((named ? rpmtdCount(names) : 0) + 1, sizeof *list);
+    if (!named || !headerGet(h, RPMTAG_FILEMODES, &modes, HEADERGET_MINMEM))
+        return list;
+    while (rpmtdNext(names) >= 0 && rpmtdNext(&modes) >= 0) {
+        mode_t mode = (mode_t)rpmtdGetNumber(&modes);
+        if (!S_ISCHR(mode) && !S_ISBLK(mode))
+            continue;
+        list[n++].oldPath = (char *)rpmtdGetString(names);
+        yum_say(r->out_fd, YUM_INFO, "device file '%s' of package '%s' is left out",
+                rpmtdGetString(names), headerGetString(h, RPMTAG_NAME));
+    }
+    rpmtdFreeData(&modes);
+    return list;
+}
+
+/* Takes copies of all it is given. */
+static int add_element(struct run *r, Header h, size_t i)
+{
+    struct rpmtd_s names = { 0 };
+    auto_free rpmRelocation *left_out = device_files(r, h, &names);
+    int rc = rpmtsAddInstallElement(r->ts, h, (fnpyKey)(uintptr_t)(i + 1), 0,
+                                    left_out[0].oldPath ? left_out : NULL);
+    rpmtdFreeData(&names);
+    return rc;
+}
+
 static int add_package(struct run *r, size_t i, struct err *e)
 {
     const struct yum_package *p = &r->in->trans->v[i];
@@ -196,7 +230,7 @@ static int add_package(struct run *r, size_t i, struct err *e)
     if (result == 0) {
         note_dbpath(r, h);
         r->old_digest = r->old_digest || !headerIsEntry(h, RPMTAG_PAYLOADDIGEST);
-        if (rpmtsAddInstallElement(r->ts, h, (fnpyKey)(uintptr_t)(i + 1), 0, NULL) != 0)
+        if (add_element(r, h, i) != 0)
             result = err_set(e, ERR_FAILED, "librpm does not take package '%s'", p->name);
     }
     headerFree(h);

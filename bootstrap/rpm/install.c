@@ -3,11 +3,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -16,7 +14,6 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/progress.h"
-#include "jail/jail.h"
 
 enum { SCRIPT_TIMEOUT_S = 1800, TAIL_BYTES = 4096, WORD_BYTES = 1 << 16 };
 
@@ -70,75 +67,101 @@ static void redirect(int output_fd)
 
 /* Lua scriptlets run in our process: no descriptor but ours and the packages' stays open. Those of
  * the packages have no order, so the rest is closed one gap at a time. */
-static int close_others(const struct yum_install_spec *in, int words_fd)
+static void close_others(const struct yum_install_spec *in, int words_fd)
 {
-    size_t n = in->trans->n + 2;
+    size_t n = in->trans->n + 1;
     auto_free int *keep = mem_alloc(n * sizeof *keep);
     memcpy(keep, in->fds, in->trans->n * sizeof *keep);
-    keep[n - 2] = words_fd;
-    keep[n - 1] = in->rootfs_fd;
+    keep[n - 1] = words_fd;
     qsort(keep, n, sizeof *keep, proc_compare_fds);
-    int from = 3;
-    for (size_t i = 0; i < n; i++) {
-        if (keep[i] > from && syscall(SYS_close_range, from, keep[i] - 1, 0) < 0)
-            return errno == ENOSYS ? 0 : -1;
-        from = keep[i] >= from ? keep[i] + 1 : from;
+    unsigned from = 3;
+    for (size_t i = 0; i < n; i++)
+        if (keep[i] >= (int)from) {
+            if (keep[i] > (int)from)
+                proc_close_span(from, (unsigned)keep[i] - 1);
+            from = (unsigned)keep[i] + 1;
+        }
+    proc_close_span(from, ~0u);
+}
+
+/* As librpm's parent outside has it; scriptlets inherit it. */
+static void set_environment(void)
+{
+    for (const char *const *p = proc_clean_env; *p; p++)
+        (void)putenv((char *)*p);
+}
+
+static int enter(struct yum_install_spec *own, int tree_fd, int words_fd, struct err *e)
+{
+    if (yum_jail_enter(&own->cell, tree_fd, e) < 0)
+        return -1;
+    own->rootfs_fd = -1; /* a directory of the host's side: a way out for Lua */
+    close_others(own, words_fd);
+    set_environment();
+    return cell_confine(&own->cell, e);
+}
+
+static void say_failure(const struct err *e, int words_fd)
+{
+    const char *line = e->msg ? e->msg : "librpm failed without a word";
+    while (*line) {
+        size_t len = strcspn(line, "\n");
+        yum_say(words_fd, YUM_ERROR, "%.*s", (int)len, line);
+        line += len + (line[len] != 0);
     }
-    return syscall(SYS_close_range, from, ~0u, 0) < 0 && errno != ENOSYS ? -1 : 0;
+    if (e->hint)
+        yum_say(words_fd, YUM_HINT, "%s", e->hint);
 }
 
 /* Pid 1 of a new pid namespace: all that scriptlets leave running ends with us. */
-NORETURN static void child_main(const struct yum_install_spec *in, int words_fd, int output_fd)
+NORETURN static void child_main(struct yum_install_spec *own, int tree_fd, int words_fd)
 {
     auto_err struct err e = { 0 };
-    if (process_dies_with_parent() < 0)
-        _exit(1);
     log_sink_set(NULL);
     progress_sink_set(NULL);
-    redirect(output_fd);
-    struct yum_install_spec own = *in;
-    int rc = close_others(in, words_fd) < 0 ? err_sys(&e, "cannot close descriptors") : 0;
+    int rc = enter(own, tree_fd, words_fd, &e);
     if (rc == 0)
-        rc = yum_jail_mounts(own.rootfs_fd, &e);
-    if (rc == 0) {
-        close(own.rootfs_fd); /* a directory of the host's side: a way out for Lua */
-        own.rootfs_fd = -1;
-        rc = yum_jail_privileges(&e);
-    }
-    if (rc == 0)
-        rc = yum_child_run(&own, words_fd, &e);
-    if (rc < 0) {
-        const char *line = e.msg ? e.msg : "librpm failed without a word";
-        while (*line) {
-            size_t len = strcspn(line, "\n");
-            yum_say(words_fd, YUM_ERROR, "%.*s", (int)len, line);
-            line += len + (line[len] != 0);
-        }
-        if (e.hint)
-            yum_say(words_fd, YUM_HINT, "%s", e.hint);
-    }
+        rc = yum_child_run(own, words_fd, &e);
+    if (rc < 0)
+        say_failure(&e, words_fd);
     _exit(rc < 0 ? 1 : 0);
+}
+
+static int leave(const struct yum_install_spec *own, int *fds, int *tree_fd, struct err *e)
+{
+    *tree_fd = cell_open(&own->cell, e);
+    if (*tree_fd < 0 || yum_jail_packages(fds, own->trans->n, e) < 0)
+        return -1;
+    return cell_leave_host(&own->cell, e);
 }
 
 /* Between us and librpm: takes the namespaces, so that ours stay as they are. */
 NORETURN static void keeper_main(const struct yum_install_spec *in, int words_fd, int output_fd)
 {
-    int status = 0;
+    auto_err struct err e = { 0 };
+    struct yum_install_spec own = *in;
+    auto_free int *fds = mem_alloc((in->trans->n + 1) * sizeof *fds);
+    int status = 0, tree_fd = -1;
+    memcpy(fds, in->fds, in->trans->n * sizeof *fds);
+    own.fds = fds;
+    own.cell = (struct cell){ .root_fd = in->rootfs_fd };
     if (process_dies_with_parent() < 0)
         _exit(1);
-    if (ns_unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET) < 0) {
-        yum_say(words_fd, YUM_ERROR, "cannot make namespaces for librpm: %s", strerror(errno));
-        _exit(1);
+    redirect(output_fd);
+    pid_t pid = leave(&own, fds, &tree_fd, &e) < 0 ? -1 : fork();
+    if (pid == 0) {
+        if (process_dies_with_parent() < 0)
+            _exit(1);
+        child_main(&own, tree_fd, words_fd);
     }
-    pid_t pid = fork();
-    if (pid == 0)
-        child_main(in, words_fd, output_fd);
     if (pid < 0) {
-        yum_say(words_fd, YUM_ERROR, "cannot start librpm: %s", strerror(errno));
+        if (!e.code)
+            err_sys(&e, "cannot start librpm");
+        say_failure(&e, words_fd);
         _exit(1);
     }
     close(words_fd);
-    close(output_fd);
+    proc_close_span(1, ~0u);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     _exit(proc_exit_status(status));

@@ -9,6 +9,7 @@
 
 #include "bootstrap/fetch/fetch.h"
 #include "bootstrap/rpm/solve.h"
+#include "jail/jail.h"
 
 struct yum_install_spec {
     const struct yum_spec *spec;
@@ -18,6 +19,7 @@ struct yum_install_spec {
     int rootfs_fd;
     int log_fd;                /* scriptlets' output; -1: nowhere */
     unsigned script_timeout_s; /* one scriptlet; 0: 1800 */
+    struct cell cell;          /* where it runs; set by yum_install */
 };
 
 /* Install all or fail; a root that it failed in is to be thrown away. ERR_FAILED. */
@@ -42,11 +44,13 @@ enum yum_word {
 };
 void yum_say(int fd, enum yum_word word, const char *fmt, ...) PRINTF(3, 4);
 
-/* Shut this process into the root: mounts, pivot_root, capabilities. /dev/.rpm of the root is then
- * a private directory in memory. */
-MUST_CHECK int yum_jail_mounts(int rootfs_fd, struct err *e);
-MUST_CHECK int yum_jail_privileges(struct err *e);
+/* Enter the root for good; /dev/.rpm of it is then a private directory in memory. */
+MUST_CHECK int yum_jail_enter(const struct cell *cell, int tree_fd, struct err *e);
 #define YUM_JAIL_DIR "/dev/.rpm"
+
+/* Make the N packages FDS ones through which nothing can be written: scriptlets in Lua run in the
+ * process that holds them. Before the namespaces are left. */
+MUST_CHECK int yum_jail_packages(int *fds, size_t n, struct err *e);
 
 /* Write rpm's configuration for ARCH into YUM_JAIL_DIR and make librpm read it and nothing else. */
 MUST_CHECK int yum_config_load(const char *arch, struct err *e);

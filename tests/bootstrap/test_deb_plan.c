@@ -66,7 +66,7 @@ static char *argv_of(const struct fake_host *f, const char *text)
     assert_true(deb_plan_check(&c.in, &f->host, c.def));
     assert_int_equal(deb_plan_make(&c.in, &f->host, &p, &e), 0);
     auto_strv struct strv argv = { 0 };
-    deb_plan_argv(&p, "/root-of-it", NULL, NULL, &argv);
+    deb_plan_argv(&p, "/root-of-it", NULL, &argv);
     return strv_join(&argv, " ");
 }
 
@@ -146,9 +146,8 @@ static void unverified_build_drops_the_keyring(void **state)
     c.in.verify = false;
     assert_int_equal(deb_plan_make(&c.in, &f->host, &p, NULL), 0);
     auto_strv struct strv argv = { 0 };
-    deb_plan_argv(&p, "/r", NULL, "/cache", &argv);
+    deb_plan_argv(&p, "/r", NULL, &argv);
     assert_true(strv_has(&argv, "--no-check-gpg"));
-    assert_true(strv_has(&argv, "--cache-dir=/cache"));
     auto_free char *all = strv_join(&argv, " ");
     assert_null(strstr(all, "--keyring"));
 }

@@ -9,15 +9,6 @@
 allowed='
 base/proc.c prctl          the floor below jail: a child that dies with its parent
 image/tree/write.c mknodat nodes of a tree that is unpacked, by who asked for them
-bootstrap/deb/jail.c mount        until it is a table of the kit
-bootstrap/deb/jail.c unshare      likewise
-bootstrap/deb/jail.c prctl        likewise
-bootstrap/deb/jail.c SYS_seccomp  likewise
-bootstrap/rpm/jail.c mount        likewise
-bootstrap/rpm/jail.c umount2      likewise
-bootstrap/rpm/jail.c prctl        likewise
-bootstrap/rpm/jail.c SYS_pivot_root likewise
-bootstrap/rpm/jail.c SYS_capset   likewise
 '
 
 check() {
