@@ -284,3 +284,20 @@ char *str_shell_quote(const char *s)
     str_add_c(&out, '\'');
     return str_steal(&out);
 }
+
+char *str_without_passwords(const char *text)
+{
+    auto_str struct str out = { 0 };
+    const char *from = text;
+    str_add(&out, "");
+    for (const char *p = text; (p = strstr(p, "://"));) {
+        p += 3;
+        const char *at = memrchr(p, '@', strcspn(p, "/?# \t\r\n\"'"));
+        if (!at)
+            continue;
+        str_add_n(&out, from, (size_t)(p - from));
+        from = p = at + 1;
+    }
+    str_add(&out, from);
+    return str_steal(&out);
+}

@@ -83,4 +83,8 @@ MUST_CHECK char *str_printable_line(const char *text);
 /* 'it'\''s': one word for a POSIX shell. Caller frees. */
 MUST_CHECK char *str_shell_quote(const char *s);
 
+/* TEXT without the "user:password@" of any address scheme://user:password@host in it. Caller frees.
+ */
+MUST_CHECK char *str_without_passwords(const char *text);
+
 #endif

@@ -56,17 +56,6 @@ static const char *go_name(const char *arch)
     return arch;
 }
 
-/* A value of a header without the password that an address in it may carry. */
-static char *without_password(const char *value)
-{
-    const char *at = strstr(value, "://");
-    const char *host = at ? at + 3 : NULL;
-    const char *sign = host ? strchr(host, '@') : NULL;
-    if (!sign || strcspn(host, "/ ") < (size_t)(sign - host))
-        return mem_strdup(value);
-    return mem_printf("%.*s%s", (int)(host - value), value, sign + 1);
-}
-
 int labels_write(struct build *b, struct err *e)
 {
     labels_set(b->labels, "org.label-schema.schema-version", "1.0");
@@ -81,7 +70,7 @@ int labels_write(struct build *b, struct err *e)
     for (size_t i = 0; i < b->stage->n_headers; i++) {
         const struct deffile_header *h = &b->stage->headers[i];
         auto_free char *key = mem_printf("org.label-schema.usage.singularity.deffile.%s", h->key);
-        auto_free char *value = without_password(h->value);
+        auto_free char *value = str_without_passwords(h->value);
         labels_set(b->labels, key, value);
     }
     auto_free char *json = json_text(b->labels, 1);

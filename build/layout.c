@@ -2,6 +2,7 @@
 #include "image/layout.h"
 
 #include <fcntl.h>
+#include <strings.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -206,9 +207,33 @@ static int move_old_definition(int rootfs_fd, struct err *e)
     }
 }
 
+/* Whether LINE begins a section, or a stage's headers; else what WAS is still so. */
+static bool in_headers(const char *line, bool was)
+{
+    if (line[0] == '%')
+        return false;
+    return was || strncasecmp(line, "bootstrap:", 10) == 0;
+}
+
+/* The definition as it may be shown: who reads the image need not know who fetched its packages. */
+static void without_passwords(const char *text, struct str *out)
+{
+    bool headers = true;
+    for (const char *line = text; *line;) {
+        size_t len = strcspn(line, "\n") + 1;
+        auto_free char *one = mem_strndup(line, strnlen(line, len));
+        headers = in_headers(one, headers);
+        auto_free char *shown = headers ? str_without_passwords(one) : mem_strdup(one);
+        str_add(out, shown);
+        line += strlen(one);
+    }
+}
+
 int layout_keep_definition(int rootfs_fd, const struct deffile *def, struct err *e)
 {
     if (move_old_definition(rootfs_fd, e) < 0)
         return -1;
-    return fs_write_at(rootfs_fd, LAYOUT_DEFFILE, &def->text, 0644, e);
+    auto_str struct str text = { 0 };
+    without_passwords(str_text(&def->text), &text);
+    return fs_write_at(rootfs_fd, LAYOUT_DEFFILE, &text, 0644, e);
 }

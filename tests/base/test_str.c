@@ -217,6 +217,24 @@ static void an_array_grows_by_doubling(void **state)
     assert_true(moved <= 9); /* 4, 8, 16 … 1024 */
 }
 
+static void passwords_are_taken_out_of_addresses(void **state)
+{
+    static const char *const cases[][2] = {
+        { "", "" },
+        { "http://h/p@q", "http://h/p@q" },
+        { "http://u:p@h/x", "http://h/x" },
+        { "http://u:p@s@h", "http://h" },
+        { "a: http://u@h/ b: https://v:w@i/\nc@d", "a: http://h/ b: https://i/\nc@d" },
+        { "://@", "://" },
+        { "x@y http://h x@y", "x@y http://h x@y" },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_free char *got = str_without_passwords(cases[i][0]);
+        assert_string_equal(got, cases[i][1]);
+    }
+}
+
 static void a_vector_is_a_list_after_each_word(void **state)
 {
     (void)state;
@@ -254,6 +272,7 @@ int main(void)
         cmocka_unit_test(vectors_hold_environments),
         cmocka_unit_test(the_first_value_of_a_name_counts_in_any_list),
         cmocka_unit_test(an_array_grows_by_doubling),
+        cmocka_unit_test(passwords_are_taken_out_of_addresses),
         cmocka_unit_test(a_vector_is_a_list_after_each_word),
         cmocka_unit_test(splitting_leaves_out_empty_words),
     };
