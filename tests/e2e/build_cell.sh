@@ -179,12 +179,15 @@ Release: 1
 Summary: t
 License: x
 AutoReqProv: no
+Provides: bash coreutils rpm glibc filesystem
 %description
 x
 %install
-mkdir -p %{buildroot}/opt
+mkdir -p %{buildroot}/opt %{buildroot}/etc
+echo x > %{buildroot}/etc/redhat-release
 cp $work/probe %{buildroot}/opt/probe
 %files
+/etc/redhat-release
 /opt/probe
 %dev(c 1 5) /opt/zero
 %post -p <lua>
