@@ -123,8 +123,10 @@ static int arrive(struct walk *w, char *name, struct place *p, struct err *e)
     p->dir_fd = -1;
     if (rc < 0)
         return -1;
-    if (p->exists && S_ISLNK(p->st.st_mode))
+    if (p->exists && S_ISLNK(p->st.st_mode)) {
+        p->linked = true;
         return follow(w, name, e);
+    }
     if (*w->rest && !(p->exists && S_ISDIR(p->st.st_mode)))
         return err_set(e, ERR_INPUT, "'%s' is no directory", name);
     p->dir_fd = steal_fd(&w->dir_fd);
@@ -158,10 +160,22 @@ int place_open(const char *path, struct place *out, struct err *e)
     return 0;
 }
 
+/* Where a link was followed, the directory is not the one that the path tells. */
+static char *path_beside(const struct place *p, const char *suffix)
+{
+    char link[64], dir[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", p->dir_fd);
+    ssize_t n = p->linked ? readlink(link, dir, sizeof dir - 1) : -1;
+    if (n < 0)
+        return mem_printf("%s%s", p->path, suffix);
+    dir[n] = 0;
+    return mem_printf("%s/%s%s", dir, p->name, suffix);
+}
+
 int place_beside(const struct place *p, const char *suffix, struct place *out, struct err *e)
 {
     auto_place struct place beside = {
-        .path = mem_printf("%s%s", p->path, suffix),
+        .path = path_beside(p, suffix),
         .dir_fd = fcntl(p->dir_fd, F_DUPFD_CLOEXEC, 3),
         .found_fd = -1,
         .name = mem_printf("%s%s", p->name, suffix),
@@ -275,7 +289,7 @@ bool place_is_ours(int fd)
 /* Whether NAME is one that place_temp_name gives (older versions ended it with a process id). */
 static bool is_temp_name(const struct place *p, const char *name)
 {
-    static const char *const words[] = { PLACE_DRAFT, PLACE_STAGE, PLACE_CHANGES };
+    static const char *const words[] = { PLACE_DRAFT, PLACE_STAGE, PLACE_COPY, PLACE_CHANGES };
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         auto_free char *prefix = temp_prefix(p, words[i]);
         if (!str_starts(name, prefix))

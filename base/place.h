@@ -17,6 +17,7 @@ struct place {
     char *path;     /* as given: for messages, never to be opened */
     int dir_fd;     /* the directory that holds it (O_PATH); -1: no place */
     char *name;     /* last component, "." for the directory itself; never followed again */
+    bool linked;    /* the last component of the path is a link, which was followed */
     bool exists;    /* something was found there: */
     struct stat st; /* that is it, */
     int found_fd;   /* held (O_PATH), so that its inode's number is not given to another; else -1 */
@@ -65,6 +66,7 @@ MUST_CHECK int place_open_found(const struct place *p, int flags, struct err *e)
 
 #define PLACE_DRAFT   "new"     /* a file to be, see fs_draft in base/fs.h */
 #define PLACE_STAGE   "stage"   /* the root of a build, see base/stage.h */
+#define PLACE_COPY    "copy"    /* what comes out of an image, likewise */
 #define PLACE_CHANGES "changes" /* what a run has written, likewise */
 
 MUST_CHECK char *place_temp_name(const struct place *p, const char *word);

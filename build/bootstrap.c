@@ -133,10 +133,10 @@ static int perform(struct build *b, struct json_object **report, struct err *e)
         return -1;
     }
     if (rc < 0) {
-        log_file_keep(b->log_fd, b->target.path, e);
+        log_file_keep(b->log_fd, &b->target.log, e);
         return -1;
     }
-    log_file_forget(b->target.path);
+    log_file_forget(&b->target.log);
     *report = json_read(str_text(&result), result.len, "the worker's report", e);
     return *report ? 0 : -1;
 }

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "base/defence.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -53,23 +54,28 @@ char *log_file_tail(int log_fd, unsigned n)
     return mem_strdup(p);
 }
 
-static char *log_path(const char *image_path)
+/* Whether what was found at P is a log that we left. */
+static bool is_ours(const struct place *p)
 {
-    return mem_printf("%s.log", image_path);
+    char head[sizeof first_line] = { 0 };
+    auto_close int fd = p->exists ? place_open_found(p, O_RDONLY, NULL) : -1;
+    return fd >= 0 && fs_pread_full(fd, head, sizeof first_line - 1, 0) >= 0 &&
+           strcmp(head, first_line) == 0;
 }
 
-static int keep(int log_fd, const char *path, struct err *e)
+static int keep(int log_fd, struct place *p, struct err *e)
 {
-    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
     char buf[65536];
     uint64_t at = 0;
     ssize_t n;
-    if (place_open(path, &place, e) < 0 || fs_draft_open(&place, &draft, e) < 0)
+    if (defence("place") && p->exists && !is_ours(p))
+        return err_set(e, ERR_FAILED, "'%s' is there, and is no log of a build", p->path);
+    if (fs_draft_open(p, &draft, e) < 0)
         return -1;
     while ((n = fs_pread_full(log_fd, buf, sizeof buf, at)) > 0) {
         if (fs_pwrite_full(draft.fd, buf, (size_t)n, at) < 0)
-            return err_sys(e, "cannot write '%s'", path);
+            return err_sys(e, "cannot write '%s'", p->path);
         at += (uint64_t)n;
     }
     mode_t mask = umask(0);
@@ -77,22 +83,21 @@ static int keep(int log_fd, const char *path, struct err *e)
     return fs_draft_publish(&draft, 0644 & ~mask, true, e);
 }
 
-void log_file_keep(int log_fd, const char *image_path, struct err *e)
+void log_file_keep(int log_fd, struct place *p, struct err *e)
 {
     struct stat st;
     if (!e || fstat(log_fd, &st) < 0 || st.st_size <= (off_t)sizeof first_line - 1)
         return; /* nothing was run */
-    auto_free char *path = log_path(image_path);
     auto_free char *tail = log_file_tail(log_fd, 5);
     auto_err struct err why = { 0 };
     auto_free char *hint = mem_strdup(e->hint);
     struct str text = { 0 };
     if (hint)
         str_addf(&text, "%s\n        ", hint);
-    bool kept = keep(log_fd, path, &why) == 0;
+    bool kept = keep(log_fd, p, &why) == 0;
     bool step = e->code == ERR_STEP; /* else the output is not the cause */
     if (kept)
-        str_addf(&text, "the whole output is in '%s'%s", path, step ? ", its end is" : "");
+        str_addf(&text, "the whole output is in '%s'%s", p->path, step ? ", its end is" : "");
     else
         str_addf(&text, "no log was kept: %s%s", why.msg, step ? "; the output ended with" : "");
     for (char *line = step ? tail : tail + strlen(tail); *line;) {
@@ -104,13 +109,10 @@ void log_file_keep(int log_fd, const char *image_path, struct err *e)
     str_free(&text);
 }
 
-void log_file_forget(const char *image_path)
+void log_file_forget(const struct place *p)
 {
-    char head[sizeof first_line] = { 0 };
-    auto_free char *path = log_path(image_path);
-    auto_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || fs_pread_full(fd, head, sizeof first_line - 1, 0) < 0)
+    if (!is_ours(p) || place_check(p, NULL) < 0)
         return;
-    if (strcmp(head, first_line) == 0 && unlink(path) < 0)
-        log_verbose("'%s' of an earlier build stays: %s", path, strerror(errno));
+    if (unlinkat(p->dir_fd, p->name, 0) < 0)
+        log_verbose("'%s' of an earlier build stays: %s", p->path, strerror(errno));
 }

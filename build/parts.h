@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "base/place.h"
 #include "base/stage.h"
 #include "bootstrap/bootstrap.h"
 #include "build/build.h"
@@ -17,11 +18,12 @@
 
 /* The image that will be made, as it is before. */
 struct target {
-    const char *path; /* lent */
+    const char *path; /* lent; for messages */
+    struct place place;
+    struct place log; /* IMAGE.log beside it */
     int fd;           /* of the image that is there, locked against other writers; -1: none */
     bool exists;
-    bool keep; /* it holds a system, and that is kept */
-    struct stat st;
+    bool keep;              /* it holds a system, and that is kept */
     struct image_info info; /* when keep */
     uint64_t size_bytes;    /* wanted; 0: from the content */
     mode_t mode;
@@ -29,7 +31,7 @@ struct target {
 };
 #define TARGET_INIT                                                                                \
     {                                                                                              \
-        .fd = -1                                                                                   \
+        .place = PLACE_INIT, .log = PLACE_INIT, .fd = -1                                           \
     }
 
 MUST_CHECK int target_open(const struct build_spec *spec, struct target *out, struct err *e);
@@ -50,10 +52,11 @@ MUST_CHECK int log_file_open(struct err *e);
 void log_file_line(int log_fd, const char *line);
 /* The last N lines. Caller frees. */
 MUST_CHECK char *log_file_tail(int log_fd, unsigned n);
-/* Keep it as IMAGE_PATH.log and say so in E's hint, with its last lines. */
-void log_file_keep(int log_fd, const char *image_path, struct err *e);
-/* Remove an IMAGE_PATH.log that an earlier failure left. */
-void log_file_forget(const char *image_path);
+/* Keep it at P and say so in E's hint, with its last lines. What is there and is no log of ours (a
+ * link, a file of another kind) stays, and the hint says that none was kept. */
+void log_file_keep(int log_fd, struct place *p, struct err *e);
+/* Remove the log that an earlier failure left at P. */
+void log_file_forget(const struct place *p);
 
 /* ── at work ─────────────────────────────────────────────────────────────────────────────────── */
 

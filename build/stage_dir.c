@@ -12,18 +12,16 @@
 
 int stage_dir_plan(struct build *b, struct err *e)
 {
-    auto_place struct place image = PLACE_INIT;
+    const struct place *image = &b->target.place;
     const char *tmp = b->spec->tmp_dir;
-    if (place_open(b->target.path, &image, e) < 0)
-        return -1;
     auto_free char *beside = path_dir(b->target.path);
     auto_close int tmp_fd = tmp ? open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (tmp && tmp_fd < 0)
         return err_sys(e, "cannot open the directory '%s'", tmp);
     const struct stage_spec spec = {
-        .dir_fd = tmp ? tmp_fd : image.dir_fd,
+        .dir_fd = tmp ? tmp_fd : image->dir_fd,
         .dir = tmp ? tmp : beside,
-        .name = image.name,
+        .name = image->name,
         .word = PLACE_STAGE,
     };
     return stage_plan(&spec, &b->stage_dir, e);

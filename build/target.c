@@ -41,7 +41,7 @@ static int refuse_kind(const struct build_spec *spec, mode_t mode, struct err *e
 /* Look at what is there, and whether it is kept. */
 static int probe(const struct build_spec *spec, struct target *t, struct err *e)
 {
-    if (t->st.st_size == 0) /* as mktemp(1) makes them */
+    if (t->place.st.st_size == 0) /* as mktemp(1) makes them */
         return 0;
     if (image_probe(t->fd, spec->image_path, &t->info, e) < 0)
         return -1;
@@ -63,46 +63,42 @@ static int probe(const struct build_spec *spec, struct target *t, struct err *e)
     return 0;
 }
 
-static int open_existing(const struct build_spec *spec, struct target *t, struct err *e)
+static int open_existing(struct target *t, struct err *e)
 {
-    /* Twice at most: the writer before us may publish between open and lock. */
+    /* Twice at most: the writer before us may publish between look and lock. */
     for (unsigned tries = 0;; tries++) {
-        t->fd = open(spec->image_path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        t->fd = place_open_found(&t->place, O_RDWR, e);
         if (t->fd < 0) {
-            err_sys(e, "cannot write to the image '%s'", spec->image_path);
+            err_wrap(e, "cannot write to the image");
             return err_hint(e, "build into a file of your own, or ask its owner");
         }
-        if (image_lock(t->fd, spec->image_path, IMAGE_LOCK_REPLACE, e) < 0)
+        if (image_lock(t->fd, t->path, IMAGE_LOCK_REPLACE, e) < 0)
             return -1;
-        struct stat now;
-        if (fstat(t->fd, &t->st) < 0)
-            return err_sys(e, "cannot look at '%s'", spec->image_path);
-        if (stat(spec->image_path, &now) == 0 && now.st_ino == t->st.st_ino &&
-            now.st_dev == t->st.st_dev)
+        if (place_check(&t->place, NULL) == 0)
             return 0;
-        if (tries == 2)
-            return err_set(e, ERR_FAILED, "'%s' is being replaced all the time", spec->image_path);
+        if (tries == 2 || place_look(&t->place, e) < 0 || !t->place.exists)
+            return err_set(e, ERR_FAILED, "'%s' is being replaced all the time", t->path);
         close(t->fd);
         t->fd = -1;
     }
 }
 
-static int check_directory(const char *image_path, struct err *e)
+static int check_directory(const struct place *p, struct err *e)
 {
-    auto_free char *dir = path_dir(image_path);
-    struct stat st;
-    if (stat(dir, &st) < 0) {
-        err_sys(e, "cannot make '%s': its directory", image_path);
-        return err_hint(e, "mkdir -p '%s'", dir);
-    }
-    if (!S_ISDIR(st.st_mode))
-        return err_set(e, ERR_INPUT, "cannot make '%s': '%s' is not a directory", image_path, dir);
-    if (access(dir, W_OK | X_OK) < 0) {
-        err_sys(e, "cannot write into '%s', where the image belongs", dir);
-        return err_hint(e, "the new image is prepared beside the old one and renamed: the "
-                           "directory must be writable");
-    }
-    return 0;
+    if (faccessat(p->dir_fd, ".", W_OK | X_OK, AT_EACCESS) == 0)
+        return 0;
+    auto_free char *dir = path_dir(p->path);
+    err_sys(e, "cannot write into '%s', where the image belongs", dir);
+    return err_hint(e, "the new image is prepared beside the old one and renamed: the directory "
+                       "must be writable");
+}
+
+static int find(struct target *t, struct err *e)
+{
+    if (place_open(t->path, &t->place, e) == 0)
+        return place_beside(&t->place, ".log", &t->log, e);
+    auto_free char *dir = path_dir(t->path);
+    return e && e->sys == ENOENT ? err_hint(e, "mkdir -p '%s'", dir) : -1;
 }
 
 int target_open(const struct build_spec *spec, struct target *t, struct err *e)
@@ -116,26 +112,29 @@ int target_open(const struct build_spec *spec, struct target *t, struct err *e)
     size_t n = strlen(t->path);
     if (n == 0 || t->path[n - 1] == '/')
         return err_set(e, ERR_INPUT, "'%s' does not name a file", t->path);
-    t->exists = stat(t->path, &t->st) == 0;
-    if (!t->exists && errno != ENOENT)
-        return err_sys(e, "cannot look at '%s'", t->path);
-    if (t->exists && !S_ISREG(t->st.st_mode))
-        return refuse_kind(spec, t->st.st_mode, e);
-    if (check_directory(t->path, e) < 0)
+    if (find(t, e) < 0)
+        return -1;
+    t->exists = t->place.exists;
+    if (t->exists && !S_ISREG(t->place.st.st_mode))
+        return refuse_kind(spec, t->place.st.st_mode, e);
+    if (check_directory(&t->place, e) < 0)
         return -1;
     if (!t->exists)
         return 0;
-    t->mode = t->st.st_mode & 07777;
-    if (geteuid() ==
-        0) { /* the owner of an image stays its owner, as when it was written in place */
-        t->owner_uid = (int)t->st.st_uid;
-        t->owner_gid = (int)t->st.st_gid;
+    if (open_existing(t, e) < 0)
+        return -1;
+    t->mode = t->place.st.st_mode & 0777;
+    if (geteuid() == 0) { /* the owner of an image stays its owner; why that is safe: pack.c */
+        t->owner_uid = (int)t->place.st.st_uid;
+        t->owner_gid = (int)t->place.st.st_gid;
     }
-    return open_existing(spec, t, e) < 0 || probe(spec, t, e) < 0 ? -1 : 0;
+    return probe(spec, t, e);
 }
 
 void target_close(struct target *t)
 {
     cleanup_fd(&t->fd);
     t->fd = -1;
+    place_close(&t->place);
+    place_close(&t->log);
 }

@@ -97,8 +97,9 @@ static int write_report(struct build *b, struct err *e)
 static int pack(struct build *b, const void *arg, struct err *e)
 {
     struct image_pack_report *report = *(struct image_pack_report *const *)arg;
-    const struct target *t = &b->target;
+    struct target *t = &b->target;
     const struct image_pack_spec spec = {
+        .place = &t->place,
         .path = t->path,
         .rootfs_fd = b->rootfs_fd,
         .size_bytes = t->size_bytes,

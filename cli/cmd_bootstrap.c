@@ -16,7 +16,6 @@
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "cli/plain.h"
-#include "image/image.h"
 
 /* Any key server would do: what comes is right when its fingerprint is. This one has all of
  * keys.list. */
@@ -76,7 +75,8 @@ static char *usable_cache(char *take_dir)
         log_warn("no cache: %s", why.msg ? why.msg : strerror(errno));
         return NULL;
     }
-    if (stat(dir, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022)) {
+    auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022)) {
         log_warn("no cache: '%s' can be written by others", dir);
         return NULL;
     }
@@ -128,23 +128,25 @@ static int check_order(const struct args *args, struct err *e)
                     args->rest[0]);
 }
 
-static int tell(const struct cli *cli, const struct build_spec *spec, struct err *e)
+static uint64_t bytes_of(struct json_object *report, const char *key)
+{
+    struct json_object *value = NULL;
+    json_object_object_get_ex(report, key, &value);
+    return (uint64_t)json_object_get_int64(value);
+}
+
+static void tell(const struct cli *cli, const struct build_spec *spec, struct json_object *report)
 {
     if (cli->quiet || spec->dry_run)
-        return 0;
-    struct image_info info;
-    auto_close int fd = image_open(spec->image_path, &info, e);
-    if (fd < 0)
-        return -1;
+        return;
     auto_free char *name = str_printable_line(spec->image_path);
     bool plain = name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                    "0123456789._/+-")] == '\0';
     auto_free char *quoted = plain ? mem_strdup(name) : str_shell_quote(name);
-    auto_free char *size = str_human_size(info.file_bytes);
-    auto_free char *disk = str_human_size(info.disk_bytes);
+    auto_free char *size = str_human_size(bytes_of(report, "size_bytes"));
+    auto_free char *disk = str_human_size(bytes_of(report, "disk_bytes"));
     out_say("built '%s': %s, of which %s on disk\n", name, size, disk);
     out_say("try: hpcc run %s\n     hpcc shell %s\n", quoted, quoted);
-    return 0;
 }
 
 static const char *key_server(const struct args *args)
@@ -170,7 +172,8 @@ static int build(struct cli *cli, const struct args *args, struct build_spec *sp
         out_say("%s", str_text(&text));
         return 0;
     }
-    return tell(cli, spec, e);
+    tell(cli, spec, report);
+    return 0;
 }
 
 static int run(struct cli *cli, const struct args *args, struct err *e)

@@ -18,8 +18,11 @@ static const struct opt opts[] = {
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     const char *path = args->rest[0];
+    auto_place struct place p = PLACE_INIT;
     bool repaired = false;
-    if (args_has(args, "repair") ? image_repair(path, &repaired, e) < 0 : image_check(path, e) < 0)
+    if (place_open(path, &p, e) < 0)
+        return -1;
+    if (args_has(args, "repair") ? image_repair(&p, &repaired, e) < 0 : image_check(&p, e) < 0)
         return -1;
     if (args_has(args, "json")) {
         auto_json struct json_object *doc = json_object_new_object();

@@ -14,9 +14,11 @@ static const struct opt opts[] = {
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     const char *path = args->rest[0];
+    auto_place struct place p = PLACE_INIT;
     uint64_t freed = 0;
     struct image_info now;
-    if (image_compact(path, &freed, e) < 0 || resized_look(path, "compact", &now, e) < 0)
+    if (place_open(path, &p, e) < 0 || image_compact(&p, &freed, e) < 0 ||
+        resized_look(&p, "compact", &now, e) < 0)
         return -1;
     if (args_has(args, "json")) {
         auto_json struct json_object *doc = json_object_new_object();

@@ -10,8 +10,9 @@ static const struct opt opts[] = {
     { .name = "force", .letter = 'F', .help = "replace existing files" },
     { .name = "archive",
       .letter = 'a',
-      .help = "into an image: keep owners, setuid bits and capabilities, which else become root's "
-              "and none" },
+      .help =
+          "keep setuid bits and capabilities, which else are left out; into an image owners too, "
+          "which else become root's; out of it, as root, devices too" },
     { 0 },
 };
 
@@ -38,8 +39,11 @@ static int copy_in(const struct args *args, const struct operand *to, struct err
             return bad_words("both sides are in an image", e);
         strv_add(&sources, args->rest[i]);
     }
+    auto_place struct place image = PLACE_INIT;
+    if (place_open(to->image, &image, e) < 0)
+        return -1;
     const struct image_copy_spec spec = {
-        .image = to->image,
+        .image = &image,
         .sources = (const char *const *)sources.v,
         .dest = to->path,
         .replace = args_has(args, "force"),
@@ -63,11 +67,20 @@ static int copy_out(const struct args *args, struct err *e)
         if (!image)
             image = steal_ptr(from.image);
     }
+    auto_place struct place at = PLACE_INIT;
+    auto_place struct place dest = PLACE_INIT;
+    const char *name = args->rest[args->n_rest - 1];
+    if (place_open(image, &at, e) < 0)
+        return -1;
+    if (place_open(name, &dest, e) < 0)
+        return err_wrap(e, "cannot copy into '%s'", name);
     const struct image_copy_spec spec = {
-        .image = image,
+        .image = &at,
         .sources = (const char *const *)sources.v,
-        .dest = args->rest[args->n_rest - 1],
+        .dest = name,
+        .to = &dest,
         .replace = args_has(args, "force"),
+        .owners = args_has(args, "archive"),
     };
     return image_copy_out(&spec, e) < 0 ? hint_force(e) : 0;
 }
@@ -87,7 +100,9 @@ const struct command cmd_copy = {
             "source that ends in /. means what the directory holds. Nothing is mounted and no "
             "privilege is needed.\n\n"
             "Into an image: the changed image is written beside the old one and then takes its "
-            "name, so running containers keep the old one. It grows when it must.",
+            "name, so running containers keep the old one. It grows when it must.\n\n"
+            "Out of an image: setuid and setgid bits, devices and capabilities are left out with a "
+            "notice, also for root, unless root gives --archive.",
     .examples = "  hpcc copy tool.py demo.img:/opt/\n"
                 "  hpcc copy --force ./tree/. demo.img:/usr/local\n"
                 "  hpcc copy demo.img:/etc/os-release .\n",

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <sys/stat.h>
-
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -19,33 +17,32 @@ static const struct opt opts[] = {
     { 0 },
 };
 
-static int report(const struct cli *cli, const char *path, bool json, struct err *e)
+static void report(const struct cli *cli, const struct place *p, bool json)
 {
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return err_sys(e, "cannot look at the new image '%s'", path);
-    uint64_t disk_bytes = (uint64_t)st.st_blocks * 512;
+    const char *path = p->path;
+    uint64_t disk_bytes = (uint64_t)p->st.st_blocks * 512;
     if (json) {
         auto_json struct json_object *doc = json_object_new_object();
         json_put_str(doc, "image", path);
-        json_put_int(doc, "size_bytes", st.st_size);
+        json_put_int(doc, "size_bytes", p->st.st_size);
         json_put_int(doc, "disk_bytes", (int64_t)disk_bytes);
         auto_free char *text = json_text(doc, 1);
         out_say("%s\n", text);
-        return 0;
+        return;
     }
     if (cli->quiet)
-        return 0;
+        return;
     auto_free char *name = str_printable_line(path);
-    auto_free char *size = str_human_size((uint64_t)st.st_size);
+    auto_free char *size = str_human_size((uint64_t)p->st.st_size);
     auto_free char *disk = str_human_size(disk_bytes);
     out_say("created '%s': %s, of which %s on disk\n", name, size, disk);
-    return 0;
 }
 
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
+    auto_place struct place p = PLACE_INIT;
     struct image_create_spec spec = {
+        .place = &p,
         .path = args->rest[0],
         .size_bytes = 1ull << 30,
         .replace = args_has(args, "force"),
@@ -55,9 +52,11 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         err_wrap(e, "--size");
         return err_code_set(e, ERR_USAGE);
     }
-    if (operand_check_new(spec.path, spec.replace, e) < 0 || image_create(&spec, e) < 0)
+    if (place_open(spec.path, &p, e) < 0 || operand_check_new(&p, spec.replace, e) < 0 ||
+        image_create(&spec, e) < 0)
         return -1;
-    return report(cli, spec.path, args_has(args, "json"), e);
+    report(cli, &p, args_has(args, "json"));
+    return 0;
 }
 
 const struct command cmd_create = {

@@ -15,14 +15,14 @@ static const struct opt opts[] = {
     { 0 },
 };
 
-static int choose(const struct args *args, const struct image_info *before, uint64_t *want,
-                  struct err *e)
+static int choose(const struct args *args, const struct place *p, const struct image_info *before,
+                  uint64_t *want, struct err *e)
 {
     const char *size = args_value(args, "size");
     if (size && !args_has(args, "auto"))
         return resized_size(size, '+', before->fs_bytes, want, e);
     if (!size && args_has(args, "auto"))
-        return image_expand_auto(args->rest[0], want, e);
+        return image_expand_auto(p, want, e);
     err_set(e, ERR_USAGE,
             size ? "options '--size' and '--auto' exclude each other"
                  : "option '--size' is missing");
@@ -31,20 +31,23 @@ static int choose(const struct args *args, const struct image_info *before, uint
 
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
-    const char *path = args->rest[0];
+    auto_place struct place p = PLACE_INIT;
+    struct resized r = { .place = &p, .done = "expanded", .json = args_has(args, "json") };
     struct image_info before;
     uint64_t want = 0;
     if (!args_value(args, "size") && !args_has(args, "auto"))
-        return choose(args, NULL, &want, e);
-    if (resized_look(path, "expand", &before, e) < 0 || choose(args, &before, &want, e) < 0)
+        return choose(args, NULL, NULL, &want, e);
+    if (place_open(args->rest[0], &p, e) < 0 || resized_look(&p, "expand", &before, e) < 0 ||
+        choose(args, &p, &before, &want, e) < 0)
         return -1;
     if (args_has(args, "auto") && want <= before.fs_bytes) {
-        log_info("'%s' has room enough", path);
-        return resized_report(cli, args, "kept", &before, e);
+        log_info("'%s' has room enough", p.path);
+        r.done = "kept";
+        return resized_report(cli, &r, &before, e);
     }
-    if (image_expand(path, want, e) < 0)
+    if (image_expand(&p, want, e) < 0)
         return -1;
-    return resized_report(cli, args, "expanded", &before, e);
+    return resized_report(cli, &r, &before, e);
 }
 
 const struct command cmd_expand = {

@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "cli/cli.h"
+#include "cli/operand.h"
 #include "image/image.h"
 
 static const struct opt opts[] = {
@@ -14,17 +15,21 @@ static const struct opt opts[] = {
     { 0 },
 };
 
-static int export_file(int fd, const struct image_info *info, const struct args *args,
-                       struct err *e)
+/* A command's output has its place before the work, so that a mistake is told before it. */
+static int open_output(const struct args *args, struct place *out, struct err *e)
 {
-    auto_place struct place place = PLACE_INIT;
-    auto_draft struct fs_draft draft = FS_DRAFT_INIT;
-    if (place_open(args_value(args, "output"), &place, e) < 0 ||
-        fs_draft_open(&place, &draft, e) < 0 || image_export(fd, info, draft.fd, e) < 0)
-        return -1;
-    if (fs_draft_publish(&draft, 0644, args_has(args, "force"), e) == 0)
+    const char *path = args_value(args, "output");
+    if (!path)
         return 0;
-    return e->sys == EEXIST ? err_hint(e, "'--force' replaces it") : -1;
+    return place_open(path, out, e) < 0 ? -1 : operand_check_new(out, args_has(args, "force"), e);
+}
+
+static int export_file(int fd, const struct image_info *info, struct place *p, struct err *e)
+{
+    auto_draft struct fs_draft draft = FS_DRAFT_INIT;
+    if (fs_draft_open(p, &draft, e) < 0 || image_export(fd, info, draft.fd, e) < 0)
+        return -1;
+    return fs_draft_publish(&draft, 0644, true, e);
 }
 
 static int run(struct cli *cli, const struct args *args, struct err *e)
@@ -36,10 +41,11 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
         return err_hint(e, "write 'hpcc export %s > FILE.tar', or '--output FILE.tar'", path);
     }
     struct image_info info;
+    auto_place struct place output = PLACE_INIT;
     auto_close int fd = image_open(path, &info, e);
-    if (fd < 0)
+    if (fd < 0 || open_output(args, &output, e) < 0)
         return -1;
-    int rc = args_has(args, "output") ? export_file(fd, &info, args, e)
+    int rc = args_has(args, "output") ? export_file(fd, &info, &output, e)
                                       : image_export(fd, &info, STDOUT_FILENO, e);
     return rc < 0 ? err_wrap(e, "image '%s'", path) : 0;
 }

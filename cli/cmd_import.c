@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -63,18 +62,14 @@ static int open_input(const struct args *args, struct err *e)
     return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 }
 
-static int lock_old(const char *path, int *lock_fd, struct err *e)
+static int lock_old(const struct place *p, int *lock_fd, struct err *e)
 {
-    struct stat by_fd, by_name;
-    *lock_fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (!p->exists)
+        return 0;
+    *lock_fd = place_open_found(p, O_RDWR, e);
     if (*lock_fd < 0)
-        return errno == ENOENT ? 0 : err_sys(e, "cannot replace '%s'", path);
-    if (image_lock(*lock_fd, path, IMAGE_LOCK_REPLACE, e) < 0)
-        return -1;
-    if (fstat(*lock_fd, &by_fd) < 0 || stat(path, &by_name) < 0 || by_fd.st_ino != by_name.st_ino ||
-        by_fd.st_dev != by_name.st_dev)
-        return err_set(e, ERR_FAILED, "'%s' was replaced by another process just now", path);
-    return 0;
+        return err_wrap(e, "cannot replace '%s'", p->path);
+    return image_lock(*lock_fd, p->path, IMAGE_LOCK_REPLACE, e) < 0 ? -1 : place_check(p, e);
 }
 
 static void report(const struct cli *cli, const char *path, bool json,
@@ -102,7 +97,9 @@ static void report(const struct cli *cli, const char *path, bool json,
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
     uint64_t max_bytes = 0;
+    auto_place struct place p = PLACE_INIT;
     struct image_pack_spec spec = {
+        .place = &p,
         .path = args->rest[0],
         .rootfs_fd = -1,
         .grow = true,
@@ -113,12 +110,12 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
     };
     if (take_size(args, "size", &spec.size_bytes, e) < 0 ||
         take_size(args, "max-size", &max_bytes, e) < 0 || take_epoch(cli, &spec, e) < 0 ||
-        operand_check_new(spec.path, spec.replace, e) < 0)
+        place_open(spec.path, &p, e) < 0 || operand_check_new(&p, spec.replace, e) < 0)
         return -1;
     auto_close int lock_fd = -1;
     auto_close int in_fd = open_input(args, e);
     struct image_pack_report r;
-    if (in_fd < 0 || (spec.replace && lock_old(spec.path, &lock_fd, e) < 0))
+    if (in_fd < 0 || (spec.replace && lock_old(&p, &lock_fd, e) < 0))
         return -1;
     if (image_import(in_fd, max_bytes, &spec, &r, e) < 0)
         return err_wrap(e, "cannot import '%s'", args->n_rest > 1 ? args->rest[1] : "-");

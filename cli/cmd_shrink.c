@@ -14,7 +14,6 @@ static const struct opt opts[] = {
 
 static int run(struct cli *cli, const struct args *args, struct err *e)
 {
-    const char *path = args->rest[0];
     const char *size = args_value(args, "size");
     if (!size == !args_has(args, "minimum")) {
         err_set(e, ERR_USAGE,
@@ -22,13 +21,15 @@ static int run(struct cli *cli, const struct args *args, struct err *e)
                      : "option '--size' or '--minimum' is missing");
         return err_hint(e, "write '--minimum' for the least, '--size 512M' for half a GiB");
     }
+    auto_place struct place p = PLACE_INIT;
     struct image_info before;
     uint64_t want = 0;
-    if (resized_look(path, "shrink", &before, e) < 0 ||
+    if (place_open(args->rest[0], &p, e) < 0 || resized_look(&p, "shrink", &before, e) < 0 ||
         (size && resized_size(size, '-', before.fs_bytes, &want, e) < 0) ||
-        image_shrink(path, want, e) < 0)
+        image_shrink(&p, want, e) < 0)
         return -1;
-    return resized_report(cli, args, "shrank", &before, e);
+    const struct resized r = { .place = &p, .done = "shrank", .json = args_has(args, "json") };
+    return resized_report(cli, &r, &before, e);
 }
 
 const struct command cmd_shrink = {

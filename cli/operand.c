@@ -39,17 +39,17 @@ void operand_free(struct operand *p)
     *p = (struct operand){ 0 };
 }
 
-int operand_check_new(const char *path, bool replace, struct err *e)
+int operand_check_new(const struct place *p, bool replace, struct err *e)
 {
-    struct stat st;
-    if (stat(path, &st) < 0 && lstat(path, &st) < 0)
-        return 0;
-    if (S_ISDIR(st.st_mode))
-        return err_set(e, ERR_USAGE, "'%s' is a directory", path);
-    if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
-        return err_set(e, ERR_USAGE, "'%s' is not a regular file", path);
+    if (!p->exists && (!p->linked || replace))
+        return 0; /* a link that leads nowhere is something, too */
+    if (p->exists && S_ISDIR(p->st.st_mode))
+        return err_set(e, ERR_USAGE, "'%s' is a directory", p->path);
+    if (p->exists && !S_ISREG(p->st.st_mode))
+        return err_set(e, ERR_USAGE, "'%s' is not a regular file", p->path);
     if (replace)
         return 0;
-    err_set(e, ERR_FAILED, "'%s' exists already", path);
+    err_set(e, ERR_FAILED, "'%s' exists already", p->path);
+    e->sys = EEXIST;
     return err_hint(e, "'--force' replaces it");
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/place.h"
 
 struct operand {
     char *image;
@@ -23,8 +24,8 @@ MUST_CHECK int operand_parse_words(const char *arg, const char *rest, struct ope
 void operand_free(struct operand *p);
 #define auto_operand cleanup_with(operand_free)
 
-/* Whether a new image may be made at PATH: nothing is there, or a file that is to be REPLACEd.
+/* Whether a new file may be made at P: nothing is there, or a file that is to be REPLACEd.
  * Publishing refuses too; this says it before the work. */
-MUST_CHECK int operand_check_new(const char *path, bool replace, struct err *e);
+MUST_CHECK int operand_check_new(const struct place *p, bool replace, struct err *e);
 
 #endif

@@ -6,14 +6,14 @@
 #include "base/str.h"
 #include "cli/out.h"
 
-int resized_look(const char *path, const char *verb, struct image_info *out, struct err *e)
+int resized_look(const struct place *p, const char *verb, struct image_info *out, struct err *e)
 {
-    auto_close int fd = image_open(path, out, e);
+    auto_close int fd = image_open_place(p, out, e);
     if (fd < 0)
         return -1;
     if (out->kind == IMAGE_EXT)
         return 0;
-    err_set(e, ERR_INPUT, "cannot %s '%s': it holds no ext file system", verb, path);
+    err_set(e, ERR_INPUT, "cannot %s '%s': it holds no ext file system", verb, p->path);
     return err_hint(e, "build an image of that size from it: 'Bootstrap: localimage'");
 }
 
@@ -45,14 +45,14 @@ static void print_json(const char *path, const struct image_info *before,
     out_say("%s\n", text);
 }
 
-int resized_report(const struct cli *cli, const struct args *args, const char *done,
-                   const struct image_info *before, struct err *e)
+int resized_report(const struct cli *cli, const struct resized *r, const struct image_info *before,
+                   struct err *e)
 {
     struct image_info now;
-    const char *path = args->rest[0];
-    if (resized_look(path, done, &now, e) < 0)
+    const char *path = r->place->path;
+    if (resized_look(r->place, r->done, &now, e) < 0)
         return -1;
-    if (args_has(args, "json")) {
+    if (r->json) {
         print_json(path, before, &now);
         return 0;
     }
@@ -63,8 +63,8 @@ int resized_report(const struct cli *cli, const struct args *args, const char *d
     auto_free char *size = str_human_size(now.fs_bytes);
     auto_free char *disk = str_human_size(now.disk_bytes);
     if (now.fs_bytes == before->fs_bytes)
-        out_say("%s '%s': %s, of which %s on disk\n", done, name, size, disk);
+        out_say("%s '%s': %s, of which %s on disk\n", r->done, name, size, disk);
     else
-        out_say("%s '%s': from %s to %s, of which %s on disk\n", done, name, old, size, disk);
+        out_say("%s '%s': from %s to %s, of which %s on disk\n", r->done, name, old, size, disk);
     return 0;
 }

@@ -111,11 +111,12 @@ static int damaged(const char *path, const struct fsck *f, struct err *e)
     return err_hint(e, "'hpcc check --repair' repairs a copy and puts it in its place");
 }
 
-int image_check(const char *path, struct err *e)
+int image_check(const struct place *p, struct err *e)
 {
+    const char *path = p->path;
     struct image_info info;
     struct stat st;
-    auto_close int fd = image_open(path, &info, e);
+    auto_close int fd = image_open_place(p, &info, e);
     if (fd < 0)
         return -1;
     if (info.kind != IMAGE_EXT) {
@@ -168,21 +169,20 @@ static int publish_repaired(struct fs_draft *draft, const struct edit *ed, struc
     if ((ed->st.st_uid != geteuid() || ed->st.st_gid != getegid()) &&
         fchown(draft->fd, ed->st.st_uid, ed->st.st_gid) < 0)
         return err_sys(e, "cannot give '%s' back to its owner", draft->at->path);
-    return fs_draft_publish(draft, ed->st.st_mode & 07777, true, e);
+    return fs_draft_publish(draft, ed->st.st_mode & 0777, true, e);
 }
 
-int image_repair(const char *path, bool *changed, struct err *e)
+int image_repair(struct place *p, bool *changed, struct err *e)
 {
+    const char *path = p->path;
     auto_edit struct edit ed = EDIT_INIT;
-    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
     auto_free char *program = proc_find("e2fsck");
     if (!program) {
         err_set(e, ERR_HOST, "cannot repair '%s': there is no e2fsck on this host", path);
         return err_hint(e, "install the package 'e2fsprogs'");
     }
-    if (edit_open(path, IMAGE_LOCK_WRITE, &ed, e) < 0 || place_open(path, &place, e) < 0 ||
-        fs_draft_open(&place, &draft, e) < 0)
+    if (edit_open(p, IMAGE_LOCK_WRITE, &ed, e) < 0 || fs_draft_open(p, &draft, e) < 0)
         return -1;
     if (ed.info.fs_offset != 0)
         return err_set(e, ERR_INPUT, "cannot repair '%s': its file system starts inside the file",

@@ -129,27 +129,27 @@ static uint64_t disk_bytes(int fd)
     return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
-int image_compact(const char *path, uint64_t *freed_bytes, struct err *e)
+int image_compact(const struct place *p, uint64_t *freed_bytes, struct err *e)
 {
     auto_edit struct edit ed = EDIT_INIT;
     /* A damaged image may call blocks free that it uses. */
-    if (image_check(path, e) < 0 || edit_open(path, IMAGE_LOCK_WRITE, &ed, e) < 0)
+    if (image_check(p, e) < 0 || edit_open(p, IMAGE_LOCK_WRITE, &ed, e) < 0)
         return -1;
     cleanup_with(compact_fini) struct compact c = { .fd = ed.fd,
                                                     .size = ed.info.file_bytes,
                                                     .buf = mem_alloc(CHUNK) };
     uint64_t before = disk_bytes(ed.fd);
     if (punch(&c, c.size, EXT_BLOCK) < 0 && errno == EOPNOTSUPP) {
-        err_set(e, ERR_HOST, "the file system of '%s' cannot punch holes", path);
+        err_set(e, ERR_HOST, "the file system of '%s' cannot punch holes", p->path);
         return err_hint(e, "copy it with 'cp --sparse=always'");
     }
     /* Only e2fsck has compared the bitmaps with what is in use; and behind a launcher of
      * Singularity 2.x blocks are not where the file's blocks are. */
     auto_free char *e2fsck = proc_find("e2fsck");
     if ((e2fsck && ed.info.fs_offset == 0 && punch_free(&c) < 0) || punch_all_zeros(&c) < 0)
-        return err_sys(e, "cannot punch holes into '%s'", path);
+        return err_sys(e, "cannot punch holes into '%s'", p->path);
     if (fsync(ed.fd) < 0)
-        return err_sys(e, "cannot write '%s'", path);
+        return err_sys(e, "cannot write '%s'", p->path);
     uint64_t after = disk_bytes(ed.fd);
     *freed_bytes = before > after ? before - after : 0;
     return 0;

@@ -2,9 +2,12 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/defence.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/stage.h"
 #include "image/image.h"
 #include "image/rewrite.h"
 #include "image/tree/tree.h"
@@ -24,14 +27,6 @@ static char *entry_name(const char *path)
     if (str_eq(name, "/") || str_eq(name, ".") || str_eq(name, ".."))
         return NULL;
     return steal_ptr(name);
-}
-
-static int exists(const char *where, const char *name, struct err *e)
-{
-    err_set(e, ERR_FAILED, "'%s%s%s' exists already", where, str_ends(where, "/") ? "" : "/", name);
-    if (e)
-        e->sys = EEXIST;
-    return -1;
 }
 
 /* ── in ──────────────────────────────────────────────────────────────────────────────────────── */
@@ -121,7 +116,7 @@ int image_copy_in(const struct image_copy_spec *spec, struct err *e)
     if (rewrite_open(spec->image, IMAGE_LOCK_REPLACE, &r, e) < 0)
         return -1;
     if (find_target(&r, spec, &to, e) < 0)
-        return err_wrap(e, "image '%s'", spec->image);
+        return err_wrap(e, "image '%s'", spec->image->path);
     auto_free char *name = to.name;
     struct source_graft *g = source_graft_new(r.tree.source);
     const struct source_graft_spec graft = {
@@ -134,7 +129,7 @@ int image_copy_in(const struct image_copy_spec *spec, struct err *e)
         if (name && s->root->n_children != 1)
             return err_set(e, ERR_INPUT, "there is no directory '%s' in the image", spec->dest);
         if (source_graft_add(g, &s, &graft, e) < 0)
-            return err_wrap(e, "image '%s'", spec->image);
+            return err_wrap(e, "image '%s'", spec->image->path);
     }
     r.grow = true;
     return rewrite_publish(spec->image, &r, r.edit.info.fs_bytes, e);
@@ -142,80 +137,170 @@ int image_copy_in(const struct image_copy_spec *spec, struct err *e)
 
 /* ── out ─────────────────────────────────────────────────────────────────────────────────────── */
 
-/* A place on the host. */
-struct host_place {
-    int dir_fd;
-    const char *dir; /* for messages */
-    const char *name;
-};
-
-/* Write SOURCE, which is the one entry of that name, whole or not at all. */
-static int put_entry(struct source *source, const struct host_place *to, bool replace,
-                     struct err *e)
-{
-    struct stat st;
-    int dir_fd = to->dir_fd;
-    const char *name = to->name, *where = to->dir;
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        if (!replace)
-            return exists(where, name, e);
-        if (S_ISDIR(st.st_mode)) {
-            exists(where, name, e);
-            return err_hint(e, "it is a directory: remove it first");
-        }
-        if (unlinkat(dir_fd, name, 0) < 0)
-            return err_sys(e, "cannot replace '%s/%s'", where, name);
-    }
-    if (source_to_dir(source, dir_fd, false, e) == 0)
-        return 0;
-    auto_err struct err ignored = { 0 };
-    if ((!e || e->sys != EEXIST) && fs_remove_tree(dir_fd, name, &ignored) < 0)
-        err_hint(e, "a part of it is left in '%s/%s'", where, name);
-    return -1;
-}
-
 struct copy_out {
     const struct image_copy_spec *spec;
     int image_fd;
     struct image_info info;
-    bool into; /* dest is a directory that is there */
+    struct place *to;
+    bool into;  /* the destination is a directory that is there */
+    int dir_fd; /* where the copies go */
 };
 
-static int copy_one(const struct copy_out *c, const char *path, struct err *e)
+/* One copy on its way out of the hidden directory. */
+struct moving {
+    const struct copy_out *c;
+    int from_fd;
+    struct err *e;
+};
+
+/* For messages. */
+static char *shown_name(const struct copy_out *c, const char *name)
+{
+    return c->into ? path_join(c->spec->dest, name) : mem_strdup(c->spec->dest);
+}
+
+static int give_way(const struct moving *m, const char *name, const char *shown)
+{
+    struct stat old;
+    struct err *e = m->e;
+    int to_fd = m->c->dir_fd;
+    if (!m->c->spec->replace) {
+        err_set(e, ERR_FAILED, "'%s' exists already", shown);
+        e->sys = EEXIST;
+        return -1;
+    }
+    /* Exchanged first and looked at then: what is there cannot become something else between. */
+    bool exchanged = renameat2(m->from_fd, name, to_fd, name, RENAME_EXCHANGE) == 0;
+    if (!exchanged && errno != EINVAL && errno != ENOSYS)
+        return err_sys(e, "cannot replace '%s'", shown);
+    if (fstatat(exchanged ? m->from_fd : to_fd, name, &old, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_sys(e, "cannot replace '%s'", shown);
+    if (S_ISDIR(old.st_mode)) {
+        if (exchanged && renameat2(m->from_fd, name, to_fd, name, RENAME_EXCHANGE) < 0)
+            return err_sys(e, "cannot put '%s' back", shown);
+        err_set(e, ERR_FAILED, "'%s' exists already", shown);
+        e->sys = EEXIST;
+        return err_hint(e, "it is a directory: remove it first");
+    }
+    if (exchanged)
+        return 0;
+    if (unlinkat(to_fd, name, 0) < 0 || renameat(m->from_fd, name, to_fd, name) < 0)
+        return err_sys(e, "cannot replace '%s'", shown);
+    return 0;
+}
+
+static int move_out(const struct moving *m, const char *name, const char *shown)
+{
+    int to_fd = m->c->dir_fd;
+    unsigned flags = defence("place") ? RENAME_NOREPLACE : 0;
+    if (renameat2(m->from_fd, name, to_fd, name, flags) == 0)
+        return 0;
+    struct stat st;
+    if (errno == EEXIST)
+        return give_way(m, name, shown);
+    if (errno != EINVAL && errno != ENOSYS)
+        return err_sys(m->e, "cannot make '%s'", shown);
+    if (fstatat(to_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) /* no such renames here (NFS) */
+        return give_way(m, name, shown);
+    return renameat(m->from_fd, name, to_fd, name) == 0 ? 0
+                                                        : err_sys(m->e, "cannot make '%s'", shown);
+}
+
+/* A directory goes to another parent only where its ".." may be written. */
+static int move_name(void *ctx, const char *name)
+{
+    const struct moving *m = ctx;
+    struct stat st;
+    auto_free char *shown = shown_name(m->c, name);
+    auto_close int fd =
+        openat(m->from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool shut = fd >= 0 && fstat(fd, &st) == 0 && !(st.st_mode & S_IWUSR);
+    if (shut && fchmod(fd, 0700) < 0)
+        return err_sys(m->e, "cannot make '%s'", shown);
+    int rc = move_out(m, name, shown);
+    if (shut && fchmod(fd, st.st_mode & 07777) < 0 && rc == 0)
+        rc = err_sys(m->e, "cannot set the mode of '%s'", shown);
+    return rc;
+}
+
+/* Make the copy in a hidden directory that only we can enter, then move it to its name: it is whole
+ * or not there, and whoever can write the destination cannot lay a link under our hands. */
+static int put(const struct copy_out *c, struct source *source, const char *name, struct err *e)
+{
+    auto_err struct err why = { 0 };
+    cleanup_with(stage_fini) struct stage stage = STAGE_INIT;
+    const struct stage_spec spec = {
+        .dir_fd = c->dir_fd,
+        .dir = c->spec->dest,
+        .name = name ? name : "content",
+        .word = PLACE_COPY,
+    };
+    unsigned flags = c->spec->owners && geteuid() == 0 ? 0 : SOURCE_TO_HARMLESS;
+    if (stage_plan(&spec, &stage, e) < 0)
+        return -1;
+    place_sweep(&stage.at);
+    if (stage_make(&stage, e) < 0)
+        return err_wrap(e, "cannot copy into '%s'", c->spec->dest);
+    struct moving m = { c, stage.fd, &why };
+    int rc = source_to_dir(source, stage.fd, flags, &why);
+    auto_close int list_fd = openat(stage.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (rc == 0)
+        rc = list_fd < 0 ? -1 : fs_each_name(list_fd, move_name, &m);
+    if (rc < 0 && why.code == ERR_NONE)
+        err_sys(&why, "cannot copy to '%s'", c->spec->dest);
+    if (stage_remove(&stage, rc < 0 ? NULL : &why) < 0)
+        log_warn("a part of the copy stays in '%s'", stage.name);
+    return rc < 0 ? err_move(e, &why) : 0;
+}
+
+static int copy_one(struct copy_out *c, const char *path, struct err *e)
 {
     auto_free char *own = entry_name(path);
-    auto_free char *name = c->into || !own ? mem_strdup(own) : entry_name(c->spec->dest);
-    auto_free char *dir = c->into || !own ? mem_strdup(c->spec->dest) : path_dir(c->spec->dest);
-    if (!own && !c->into && mkdir(dir, 0777) < 0)
-        return err_sys(e, "cannot make directory '%s'", dir);
-    auto_close int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd < 0)
-        return err_sys(e, "cannot copy into '%s'", dir);
+    auto_free char *name = c->into || !own ? mem_strdup(own) : mem_strdup(c->to->name);
     auto_source_image struct source_image si = { 0 };
     const struct source_image_spec from = {
         .fd = c->image_fd, .info = &c->info, .path = path, .name = name
     };
     if (source_image_open(&from, &si, e) < 0)
-        return err_wrap(e, "image '%s'", c->spec->image);
-    if (!name)
-        return source_to_dir(si.source, dir_fd, false, e);
-    const struct host_place to = { .dir_fd = dir_fd, .dir = dir, .name = name };
-    return put_entry(si.source, &to, c->spec->replace, e);
+        return err_wrap(e, "image '%s'", c->spec->image->path);
+    return put(c, si.source, name, e);
+}
+
+/* The directory that the copies go into: what was found, what is made now for the content of one,
+ * or the one that holds the new name. */
+static int open_dest(struct copy_out *c, struct err *e)
+{
+    struct place *to = c->to;
+    bool content = false;
+    for (const char *const *path = c->spec->sources; *path; path++) {
+        auto_free char *own = entry_name(*path);
+        content = content || !own;
+    }
+    if (!c->into && content) {
+        if (mkdirat(to->dir_fd, to->name, 0777) < 0)
+            return err_sys(e, "cannot make directory '%s'", c->spec->dest);
+        if (place_look(to, e) < 0)
+            return -1;
+        c->into = true;
+    }
+    c->dir_fd = c->into ? place_open_found(to, O_RDONLY | O_DIRECTORY, e)
+                        : openat(to->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return c->dir_fd < 0 ? err_wrap(e, "cannot copy into '%s'", c->spec->dest) : 0;
 }
 
 int image_copy_out(const struct image_copy_spec *spec, struct err *e)
 {
-    struct stat st;
-    struct copy_out c = { .spec = spec };
-    auto_close int fd = image_open(spec->image, &c.info, e);
+    struct copy_out c = { .spec = spec, .to = spec->to, .dir_fd = -1 };
+    auto_close int fd = image_open_place(spec->image, &c.info, e);
     if (fd < 0)
         return -1;
     c.image_fd = fd;
-    c.into = stat(spec->dest, &st) == 0 && S_ISDIR(st.st_mode);
-    if (!c.into && (count(spec->sources) > 1 || str_ends(spec->dest, "/")))
+    c.into = spec->to->exists && S_ISDIR(spec->to->st.st_mode);
+    if (!c.into && count(spec->sources) > 1)
         return err_set(e, ERR_FAILED, "'%s' is no directory", spec->dest);
-    for (const char *const *path = spec->sources; *path; path++)
-        if (copy_one(&c, *path, e) < 0)
-            return -1;
-    return 0;
+    int rc = open_dest(&c, e);
+    for (const char *const *path = spec->sources; *path && rc == 0; path++)
+        rc = copy_one(&c, *path, e);
+    cleanup_fd(&c.dir_fd);
+    return rc;
 }

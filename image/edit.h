@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 
+#include "base/place.h"
 #include "image/image.h"
 
 struct edit {
@@ -18,11 +19,10 @@ struct edit {
         .fd = -1                                                                                   \
     }
 
-/* ERR_INPUT: PATH holds no ext file system. ERR_FAILED: it is in use, or may not be written. */
-MUST_CHECK int edit_open(const char *path, enum image_lock lock, struct edit *out, struct err *e);
-
-/* ERR_FAILED when PATH no longer names the file ST. */
-MUST_CHECK int edit_check(const char *path, const struct stat *st, struct err *e);
+/* ERR_INPUT: P holds no ext file system. ERR_FAILED: it is in use, may not be written, or is no
+ * longer what was found. */
+MUST_CHECK int edit_open(const struct place *p, enum image_lock lock, struct edit *out,
+                         struct err *e);
 void edit_close(struct edit *ed);
 #define auto_edit cleanup_with(edit_close)
 

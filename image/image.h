@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "base/place.h"
 #include "base/str.h"
 
 /* ── what a file is ──────────────────────────────────────────────────────────────────────────── */
@@ -42,13 +43,17 @@ MUST_CHECK int image_probe(int fd, const char *path, struct image_info *out, str
  * FIFO, never opens a device) and probe it. The descriptor is the identity from here on. */
 MUST_CHECK int image_open(const char *path, struct image_info *out, struct err *e);
 
+/* The same for what was found at P. */
+MUST_CHECK int image_open_place(const struct place *p, struct image_info *out, struct err *e);
+
 /* ── create, pack ────────────────────────────────────────────────────────────────────────────── */
 
 #define IMAGE_MIN_BYTES (4ull << 20)
 #define IMAGE_MAX_BYTES ((1ull << 44) - 4096) /* ext3, 4 KiB blocks, 32-bit block numbers */
 
 struct image_create_spec {
-    const char *path;
+    struct place *place; /* where it is published; NULL: at PATH, which is looked up now */
+    const char *path;    /* for messages when there is a place */
     uint64_t size_bytes; /* rounded up to 4096; IMAGE_MIN_BYTES … IMAGE_MAX_BYTES */
     bool replace;        /* an existing file is replaced (atomically), else ERR_FAILED */
     bool deterministic; /* UUID and hash seed by the size, times from epoch: same bytes each time */
@@ -61,15 +66,18 @@ struct image_create_spec {
 MUST_CHECK int image_create(const struct image_create_spec *spec, struct err *e);
 
 struct image_pack_spec {
-    const char *path; /* published here by rename when all is written, checked and synced */
-    int rootfs_fd;    /* the tree to write; mount points inside it are taken as empty directories */
+    struct place *place; /* published here by rename when all is written, checked and synced; NULL:
+                            at PATH, which is looked up now (a cache that is ours alone) */
+    const char *path;    /* for messages when there is a place */
+    int rootfs_fd; /* the tree to write; mount points inside it are taken as empty directories */
     uint64_t size_bytes; /* of the image; 0: from the content, with headroom */
     bool grow; /* a size too small grows with a notice (log_info); else ERR_FAILED names the need */
     bool replace;       /* as in image_create_spec */
     bool deterministic; /* times clamped to epoch, UUIDs and hash seed derived from the content */
     int64_t epoch;      /* SOURCE_DATE_EPOCH, seconds; used when deterministic */
     mode_t mode;        /* of the file, e.g. 0755 */
-    int owner_uid;      /* chown the new file to this user and group; -1: leave */
+    int owner_uid;      /* chown the new file to this user and group: those of the file that gives
+                           way at PLACE, nobody else's; -1: leave */
     int owner_gid;
 };
 
@@ -116,13 +124,15 @@ MUST_CHECK int image_import(int in_fd, uint64_t max_bytes, const struct image_pa
 /* Copy between the host and an image, without mounting and without root; directories with all they
  * hold, links as links. */
 struct image_copy_spec {
-    const char *image;          /* path of the image file */
+    struct place *image;
     const char *const *sources; /* NULL-terminated: paths on the host (in), in the image (out). One
                                    that ends in "/." means what the directory holds */
     const char *dest;           /* an existing directory: into it, under the last components of the
                                    sources; else the new name, whose directory must exist */
+    struct place *to;           /* out: the place of dest */
     bool replace;               /* existing files give way, else ERR_FAILED with EEXIST */
-    bool owners; /* in: keep owners, setuid bits and capabilities; else root's, none */
+    bool owners; /* in: keep owners, setuid bits and capabilities, else root's and none. Out: keep
+                    setuid bits, devices and capabilities, else they are left out with a notice */
 };
 
 /* Into the image: a new one is written with the changed tree (growing when it must, with a notice),
@@ -130,8 +140,11 @@ struct image_copy_spec {
  * other writers are ERR_FAILED. */
 MUST_CHECK int image_copy_in(const struct image_copy_spec *spec, struct err *e);
 
-/* Out of it. Owners are set when we are root, else setuid bits and devices are left out, as in
- * image_unpack. A copy that fails is taken away again. */
+/* Out of it. Owners are set when we are root. What could make its user more than he is (setuid and
+ * setgid bits, device nodes, attributes of the kernel's own) leaves an image only when asked for
+ * (owners) by root. A copy is made in a hidden directory of ours beside its name, where nobody can
+ * meddle with it, and gets the name when it is whole; a file that it replaces is never another than
+ * the one that was there when it was looked at, and never a directory. */
 MUST_CHECK int image_copy_out(const struct image_copy_spec *spec, struct err *e);
 
 /* Put what was written over an image into it: the upper directory of an overlay mount whose lower
@@ -161,7 +174,7 @@ MUST_CHECK int image_merge_end(struct image_merge *m, const struct image_merge_s
 
 /* For the process that began, after an end in a user namespace: give the new image the old one's
  * group, which there may have had no name. */
-void image_merge_regroup(const struct image_merge *m);
+void image_merge_regroup(struct image_merge *m);
 void image_merge_free(struct image_merge *m);
 CLEANUP_DEFINE(struct image_merge *, cleanup_image_merge, image_merge_free)
 #define auto_image_merge cleanup_with(cleanup_image_merge)
@@ -173,29 +186,29 @@ CLEANUP_DEFINE(struct image_merge *, cleanup_image_merge, image_merge_free)
  * boot block are kept, modification times too; the result is always one of ours (ext3, offset 0).
  * ERR_FAILED: somebody uses the image (told by process and host), or may not be replaced by us. */
 
-/* Grow PATH to SIZE_BYTES. A size not above the present one is ERR_INPUT. */
-MUST_CHECK int image_expand(const char *path, uint64_t size_bytes, struct err *e);
+/* Grow the image at P to SIZE_BYTES. A size not above the present one is ERR_INPUT. */
+MUST_CHECK int image_expand(struct place *p, uint64_t size_bytes, struct err *e);
 
 /* The least size that holds its content with 10 % or 16 MiB to spare, for expand --auto; never less
  * than the present size. */
-MUST_CHECK int image_expand_auto(const char *path, uint64_t *size_bytes, struct err *e);
+MUST_CHECK int image_expand_auto(const struct place *p, uint64_t *size_bytes, struct err *e);
 
-/* Shrink PATH to SIZE_BYTES; 0: to the least that holds its content. A size not below the present
+/* Shrink the image at P to SIZE_BYTES; 0: to the least that holds its content. A size not below the present
  * one is ERR_INPUT; one that is too small is ERR_FAILED, naming the need. */
-MUST_CHECK int image_shrink(const char *path, uint64_t size_bytes, struct err *e);
+MUST_CHECK int image_shrink(struct place *p, uint64_t size_bytes, struct err *e);
 
-/* Give the blocks of PATH that hold nothing back to the disk: free ones and those of zeros become
+/* Give the blocks of the image at P that hold nothing back to the disk: free ones and those of zeros become
  * holes. In place, under the write lock; what the image holds does not change at any point, so a
  * kill does no harm. *FREED_BYTES of disk came free. */
-MUST_CHECK int image_compact(const char *path, uint64_t *freed_bytes, struct err *e);
+MUST_CHECK int image_compact(const struct place *p, uint64_t *freed_bytes, struct err *e);
 
 /* Verify: superblock, tree and every file's blocks by our reader's rules, then `e2fsck -fn` where
  * it is installed, as the image's owner when we are root. ERR_INPUT: damaged, with the cure. */
-MUST_CHECK int image_check(const char *path, struct err *e);
+MUST_CHECK int image_check(const struct place *p, struct err *e);
 
 /* `e2fsck -fy` on a private copy, which takes the image's name when it is sound. *CHANGED says
  * whether there was something to repair. ERR_HOST: no e2fsck here. */
-MUST_CHECK int image_repair(const char *path, bool *changed, struct err *e);
+MUST_CHECK int image_repair(struct place *p, bool *changed, struct err *e);
 
 /* ── lock: OFD locks on the image inode; readers shared, in-place writers exclusive ──────────── */
 

@@ -20,10 +20,8 @@ static int import_archive(int in_fd, uint64_t max_bytes, const struct image_pack
                           struct image_pack_report *report, struct err *e)
 {
     /* Scratch space on the disk of the target, without a name: nothing to clean up after a kill. */
-    auto_free char *scratch = mem_printf("%s.import", spec->path);
-    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft spill = FS_DRAFT_INIT;
-    if (place_open(scratch, &place, e) < 0 || fs_draft_open(&place, &spill, e) < 0)
+    if (fs_draft_open(spec->place, &spill, e) < 0)
         return -1;
     struct tar_input in = {
         .fd = in_fd,
@@ -39,11 +37,15 @@ int image_import(int in_fd, uint64_t max_bytes, const struct image_pack_spec *sp
                  struct image_pack_report *report, struct err *e)
 {
     struct stat st;
+    auto_place struct place own = PLACE_INIT;
+    struct image_pack_spec here = *spec;
+    if (!here.place && place_open(spec->path, &own, e) < 0)
+        return -1;
+    here.place = here.place ? here.place : &own;
     if (fstat(in_fd, &st) < 0)
         return err_sys(e, "cannot look at what is to be imported");
     if (!S_ISDIR(st.st_mode))
-        return import_archive(in_fd, max_bytes, spec, report, e);
-    struct image_pack_spec of_dir = *spec;
-    of_dir.rootfs_fd = in_fd;
-    return image_pack(&of_dir, report, e);
+        return import_archive(in_fd, max_bytes, &here, report, e);
+    here.rootfs_fd = in_fd;
+    return image_pack(&here, report, e);
 }

@@ -10,33 +10,36 @@
 #include "image/tree/tree.h"
 
 struct image_merge {
-    char *path;
+    struct place place;
     struct rewrite rewrite; /* open and locked; the tree is read when there is something to merge */
 };
 
 /* What would only fail when the work is done is tried before it begins. */
-static int check_replaceable(const char *path, const struct stat *st, struct err *e)
+static int check_replaceable(struct place *p, const struct stat *st, struct err *e)
 {
-    auto_place struct place place = PLACE_INIT;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
     if (geteuid() != 0 && st->st_uid != geteuid()) {
-        err_set(e, ERR_FAILED, "cannot change image '%s': it belongs to another user", path);
+        err_set(e, ERR_FAILED, "cannot change image '%s': it belongs to another user", p->path);
         return err_hint(e, "work on a copy of it: 'cp --sparse=always'");
     }
-    return place_open(path, &place, e) < 0 ? -1 : fs_draft_open(&place, &draft, e);
+    return fs_draft_open(p, &draft, e);
 }
 
 int image_merge_begin(const char *path, int image_fd, struct image_merge **out, struct err *e)
 {
     auto_image_merge struct image_merge *m = mem_zero(1, sizeof *m);
     m->rewrite = (struct rewrite)REWRITE_INIT;
-    m->path = mem_strdup(path);
+    m->place = (struct place)PLACE_INIT;
     struct stat st;
-    if (edit_open(path, IMAGE_LOCK_REPLACE, &m->rewrite.edit, e) < 0)
+    if (place_open(path, &m->place, e) < 0)
         return -1;
+    const struct place *p = &m->place;
     if (fstat(image_fd, &st) < 0)
         return err_sys(e, "cannot look at image '%s'", path);
-    if (edit_check(path, &st, e) < 0 || check_replaceable(path, &st, e) < 0)
+    if (!p->exists || p->st.st_dev != st.st_dev || p->st.st_ino != st.st_ino)
+        return err_set(e, ERR_FAILED, "image '%s' was just replaced by another process", path);
+    if (edit_open(p, IMAGE_LOCK_REPLACE, &m->rewrite.edit, e) < 0 ||
+        check_replaceable(&m->place, &st, e) < 0)
         return -1;
     *out = steal_ptr(m);
     return 0;
@@ -47,7 +50,7 @@ void image_merge_free(struct image_merge *m)
     if (!m)
         return;
     rewrite_close(&m->rewrite);
-    free(m->path);
+    place_close(&m->place);
     free(m);
 }
 
@@ -80,14 +83,17 @@ static struct source_node *find_base(struct source *s, const struct image_merge_
     return upper && directory(s, "work", spec, e) ? upper : NULL;
 }
 
-void image_merge_regroup(const struct image_merge *m)
+void image_merge_regroup(struct image_merge *m)
 {
+    auto_err struct err why = { 0 };
+    struct place *p = &m->place;
     const struct stat *old = &m->rewrite.edit.st;
-    struct stat now;
-    if (stat(m->path, &now) < 0 || now.st_uid != old->st_uid || now.st_gid == old->st_gid)
+    if (place_look(p, &why) < 0 || !p->exists || !S_ISREG(p->st.st_mode) ||
+        p->st.st_uid != old->st_uid || p->st.st_gid == old->st_gid)
         return;
-    if (chown(m->path, (uid_t)-1, old->st_gid) < 0)
-        log_warn("'%s' belongs to your own group now: %s", m->path, strerror(errno));
+    auto_close int fd = place_open_found(p, O_RDONLY, &why);
+    if (fd < 0 || fchown(fd, (uid_t)-1, old->st_gid) < 0)
+        log_warn("'%s' belongs to your own group now: %s", p->path, strerror(errno));
 }
 
 /* Seen without reading the whole tree: most runs of an image that could be written do not write. */
@@ -130,19 +136,19 @@ int image_merge_end(struct image_merge *m, const struct image_merge_spec *spec, 
         return -1;
     if (changes_nothing(m, upper, spec))
         return 0;
-    if (rewrite_read(m->path, r, e) < 0)
+    if (rewrite_read(&m->place, r, e) < 0)
         return -1;
     struct source_node *base = find_base(r->tree.source, spec, e);
     if (!base)
-        return err_wrap(e, "image '%s'", m->path);
+        return err_wrap(e, "image '%s'", m->place.path);
     const struct source_merge_spec merge = { r->tree.source, base, spec };
     struct source_graft *g = source_graft_new(r->tree.source);
     if (source_merge(g, &upper, &merge, e) < 0)
-        return err_wrap(e, "image '%s'", m->path);
-    if (edit_check(m->path, &r->edit.st, e) < 0 || refresh(&r->edit, e) < 0)
+        return err_wrap(e, "image '%s'", m->place.path);
+    if (place_check(&m->place, e) < 0 || refresh(&r->edit, e) < 0)
         return -1;
     r->grow = true;
-    if (rewrite_publish(m->path, r, r->edit.info.fs_bytes, e) < 0)
+    if (rewrite_publish(&m->place, r, r->edit.info.fs_bytes, e) < 0)
         return -1;
     *changed = true;
     return 0;

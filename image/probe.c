@@ -230,3 +230,18 @@ int image_open(const char *path, struct image_info *out, struct err *e)
         return -1;
     return steal_fd(&fd);
 }
+
+int image_open_place(const struct place *p, struct image_info *out, struct err *e)
+{
+    errno = ENOENT;
+    if (!p->exists) {
+        err_sys(e, "cannot open image '%s'", p->path);
+        return err_code_set(e, ERR_INPUT);
+    }
+    if (check_kind(&p->st, p->path, e) < 0)
+        return -1;
+    auto_close int fd = place_open_found(p, O_RDONLY, e);
+    if (fd < 0 || image_probe(fd, p->path, out, e) < 0)
+        return -1;
+    return steal_fd(&fd);
+}

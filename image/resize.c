@@ -19,45 +19,45 @@ static int bad_size(const char *path, const char *what, uint64_t now, struct err
                    (unsigned long long)now);
 }
 
-int image_expand(const char *path, uint64_t size_bytes, struct err *e)
+int image_expand(struct place *p, uint64_t size_bytes, struct err *e)
 {
     auto_rewrite struct rewrite r = REWRITE_INIT;
     if (size_bytes > IMAGE_MAX_BYTES) {
         err_set(e, ERR_INPUT, "an image cannot be that large");
         return err_hint(e, "the limit of ext3 is just below 16T: give at most 16777215M");
     }
-    if (rewrite_open(path, IMAGE_LOCK_WRITE, &r, e) < 0)
+    if (rewrite_open(p, IMAGE_LOCK_WRITE, &r, e) < 0)
         return -1;
     if (round_up(size_bytes) <= r.edit.info.fs_bytes) {
-        bad_size(path, "expand", r.edit.info.fs_bytes, e);
+        bad_size(p->path, "expand", r.edit.info.fs_bytes, e);
         return err_hint(e, "give a larger size, or '+1G' to add a GiB");
     }
-    return rewrite_publish(path, &r, size_bytes, e);
+    return rewrite_publish(p, &r, size_bytes, e);
 }
 
-int image_expand_auto(const char *path, uint64_t *size_bytes, struct err *e)
+int image_expand_auto(const struct place *p, uint64_t *size_bytes, struct err *e)
 {
     auto_rewrite struct rewrite r = REWRITE_INIT;
     uint64_t size;
-    if (rewrite_open(path, IMAGE_LOCK_WRITE, &r, e) < 0 ||
+    if (rewrite_open(p, IMAGE_LOCK_WRITE, &r, e) < 0 ||
         pack_source_size(r.tree.source, &size, e) < 0)
         return -1;
     *size_bytes = size > r.edit.info.fs_bytes ? size : r.edit.info.fs_bytes;
     return 0;
 }
 
-int image_shrink(const char *path, uint64_t size_bytes, struct err *e)
+int image_shrink(struct place *p, uint64_t size_bytes, struct err *e)
 {
     auto_rewrite struct rewrite r = REWRITE_INIT;
     if (size_bytes != 0 && size_bytes < IMAGE_MIN_BYTES) {
         err_set(e, ERR_INPUT, "an image has at least 4 MiB");
         return err_hint(e, "'--minimum' shrinks it as far as its content allows");
     }
-    if (rewrite_open(path, IMAGE_LOCK_WRITE, &r, e) < 0)
+    if (rewrite_open(p, IMAGE_LOCK_WRITE, &r, e) < 0)
         return -1;
     if (round_up(size_bytes) >= r.edit.info.fs_bytes) {
-        bad_size(path, "shrink", r.edit.info.fs_bytes, e);
+        bad_size(p->path, "shrink", r.edit.info.fs_bytes, e);
         return err_hint(e, "give a smaller size, or '--minimum'");
     }
-    return rewrite_publish(path, &r, size_bytes, e);
+    return rewrite_publish(p, &r, size_bytes, e);
 }

@@ -32,30 +32,31 @@ static int read_keep(const struct rewrite *r, struct pack_keep *keep, struct err
     return 0;
 }
 
-int rewrite_read(const char *path, struct rewrite *r, struct err *e)
+int rewrite_read(const struct place *p, struct rewrite *r, struct err *e)
 {
     const struct source_image_spec spec = { .fd = r->edit.fd, .info = &r->edit.info };
     if (source_image_open(&spec, &r->tree, e) < 0 || read_keep(r, &r->keep, e) < 0)
-        return err_wrap(e, "image '%s'", path);
+        return err_wrap(e, "image '%s'", p->path);
     return 0;
 }
 
-int rewrite_open(const char *path, enum image_lock lock, struct rewrite *r, struct err *e)
+int rewrite_open(const struct place *p, enum image_lock lock, struct rewrite *r, struct err *e)
 {
-    return edit_open(path, lock, &r->edit, e) < 0 ? -1 : rewrite_read(path, r, e);
+    return edit_open(p, lock, &r->edit, e) < 0 ? -1 : rewrite_read(p, r, e);
 }
 
-int rewrite_publish(const char *path, struct rewrite *r, uint64_t size_bytes, struct err *e)
+int rewrite_publish(struct place *p, struct rewrite *r, uint64_t size_bytes, struct err *e)
 {
     const struct stat *st = &r->edit.st;
     bool other = st->st_uid != geteuid() || st->st_gid != getegid();
     const struct image_pack_spec spec = {
-        .path = path,
+        .place = p,
+        .path = p->path,
         .rootfs_fd = -1,
         .size_bytes = size_bytes,
         .grow = r->grow,
         .replace = true,
-        .mode = st->st_mode & 07777,
+        .mode = st->st_mode & 0777,
         .owner_uid = other ? (int)st->st_uid : -1,
         .owner_gid = other ? (int)st->st_gid : -1,
     };

@@ -20,16 +20,16 @@ struct rewrite {
     }
 
 /* Read the tree and identity of R, whose edit is open. ERR_INPUT: damaged. */
-MUST_CHECK int rewrite_read(const char *path, struct rewrite *r, struct err *e);
+MUST_CHECK int rewrite_read(const struct place *p, struct rewrite *r, struct err *e);
 
-/* Lock PATH, then rewrite_read. Errors as edit_open, and ERR_INPUT: damaged. R is to be closed in
+/* Lock the image at P, then rewrite_read. Errors as edit_open, and ERR_INPUT: damaged. R is to be closed in
  * any case. */
-MUST_CHECK int rewrite_open(const char *path, enum image_lock lock, struct rewrite *r,
+MUST_CHECK int rewrite_open(const struct place *p, enum image_lock lock, struct rewrite *r,
                             struct err *e);
 
-/* Write the tree into a new image of SIZE_BYTES (0: the least) and publish it as PATH, with the old
- * one's mode, owner, label and ids. */
-MUST_CHECK int rewrite_publish(const char *path, struct rewrite *r, uint64_t size_bytes,
+/* Write the tree into a new image of SIZE_BYTES (0: the least) and publish it at P, with the old one's
+ * mode, owner, label and ids. */
+MUST_CHECK int rewrite_publish(struct place *p, struct rewrite *r, uint64_t size_bytes,
                                struct err *e);
 void rewrite_close(struct rewrite *r);
 #define auto_rewrite cleanup_with(rewrite_close)

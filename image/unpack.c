@@ -67,7 +67,7 @@ int image_unpack(int image_fd, const struct image_info *info, int rootfs_fd, str
     struct source_image_spec spec = { .fd = image_fd, .info = info };
     if (source_image_open(&spec, &si, e) < 0)
         return -1;
-    return source_to_dir(si.source, rootfs_fd, true, e);
+    return source_to_dir(si.source, rootfs_fd, SOURCE_TO_ROOT, e);
 }
 
 int image_export(int image_fd, const struct image_info *info, int out_fd, struct err *e)

@@ -249,8 +249,13 @@ void source_image_close(struct source_image *si);
  * message: devices where mknod is not allowed (log_verbose), xattrs (log_verbose), owners
  * that the user namespace does not map (log_warn). Directories get mode and times at the end.
  *
- * root_too  give DIR_FD the root's metadata as well
  * Sorts S. */
-MUST_CHECK int source_to_dir(struct source *s, int dir_fd, bool root_too, struct err *e);
+enum source_to {
+    SOURCE_TO_ROOT = 1,     /* give DIR_FD the root's metadata as well */
+    SOURCE_TO_HARMLESS = 2, /* leave out what could make a user of DIR_FD more than he is, whoever
+                               we are: setuid and setgid bits, device nodes, attributes of the
+                               kernel's own (security.*, trusted.*); counted in one log_warn */
+};
+MUST_CHECK int source_to_dir(struct source *s, int dir_fd, unsigned flags, struct err *e);
 
 #endif

@@ -18,11 +18,13 @@ struct writing {
     struct source *s;
     int root_fd;
     bool owners;
+    bool harmless;                 /* see SOURCE_TO_HARMLESS */
     const struct source_node *dir; /* open as dir_fd */
     int dir_fd;                    /* -1, or ours */
     char *chunk;
     uint64_t data; /* bytes written */
     uint64_t n_devices, n_xattrs, n_owners;
+    uint64_t n_dangers; /* left out because they are */
 };
 
 static int fail(const struct source_node *n, const char *what, struct err *e)
@@ -77,6 +79,10 @@ static int set_xattrs(struct writing *w, const struct source_node *n, int dir_fd
     snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dir_fd, name);
     for (size_t i = 0; i < n->n_xattrs; i++) {
         const struct source_xattr *x = &n->xattrs[i];
+        if (w->harmless && (str_starts(x->name, "security.") || str_starts(x->name, "trusted."))) {
+            w->n_dangers++;
+            continue;
+        }
         if (lsetxattr(path, x->name, x->value, x->len, 0) == 0)
             continue;
         if (!is_refusal(errno))
@@ -94,7 +100,9 @@ static int set_metadata(struct writing *w, const struct source_node *n, int dir_
     int owned = set_owner(w, n, dir_fd, name);
     if (owned < 0)
         return fail(n, "set the owner of", e);
-    mode_t mode = n->mode & (owned ? 07777 : 01777);
+    bool special = S_ISREG(n->mode) && (n->mode & (S_ISUID | S_ISGID));
+    w->n_dangers += special && w->harmless;
+    mode_t mode = n->mode & (owned && !w->harmless ? 07777 : 01777);
     if (!S_ISLNK(n->mode) && fchmodat(dir_fd, name, mode, 0) < 0)
         return fail(n, "set the mode of", e);
     if (set_xattrs(w, n, dir_fd, name) < 0)
@@ -170,6 +178,10 @@ static int make(struct writing *w, const struct source_node *n, const char *name
         return fd < 0 ? fail(n, "make", e) : write_content(w, n, fd, e);
     }
     default:
+        if (w->harmless && (S_ISCHR(n->mode) || S_ISBLK(n->mode))) {
+            w->n_dangers++;
+            return 1;
+        }
         if (mknodat(dir_fd, name, (n->mode & S_IFMT) | 0600,
                     makedev(n->rdev_major, n->rdev_minor)) == 0)
             return 0;
@@ -239,6 +251,10 @@ static int finish_dirs(struct writing *w, bool root_too, struct err *e)
 
 static void tell(const struct writing *w)
 {
+    if (w->n_dangers)
+        log_warn("%llu setuid or setgid bits, devices and capabilities were left out; root copies "
+                 "them with '--archive'",
+                 (unsigned long long)w->n_dangers);
     if (w->n_owners)
         log_warn("%llu files belong to users that this user namespace does not have: their owner "
                  "is now the caller",
@@ -252,12 +268,13 @@ static void tell(const struct writing *w)
                     (unsigned long long)w->n_xattrs);
 }
 
-int source_to_dir(struct source *s, int dir_fd, bool root_too, struct err *e)
+int source_to_dir(struct source *s, int dir_fd, unsigned flags, struct err *e)
 {
     auto_free char *chunk = mem_alloc(CHUNK);
     struct writing w = {
         .s = s, .root_fd = dir_fd, .owners = geteuid() == 0, .dir_fd = -1, .chunk = chunk
     };
+    w.harmless = flags & SOURCE_TO_HARMLESS;
     source_sort(s);
     for (struct source_node *n = s->root; n; n = source_next(n, false))
         n->mark = 0;
@@ -266,7 +283,7 @@ int source_to_dir(struct source *s, int dir_fd, bool root_too, struct err *e)
          n = source_next(n, false))
         rc = write_node(&w, n, e);
     if (rc == 0)
-        rc = finish_dirs(&w, root_too, e);
+        rc = finish_dirs(&w, flags & SOURCE_TO_ROOT, e);
     cleanup_fd(&w.dir_fd);
     if (rc == 0)
         tell(&w);

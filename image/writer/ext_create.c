@@ -50,9 +50,10 @@ int image_create(const struct image_create_spec *spec, struct err *e)
     make.size_bytes = (spec->size_bytes + EXT_BLOCK - 1) & ~(uint64_t)(EXT_BLOCK - 1);
     if (check_size(make.size_bytes, e) < 0 || choose_ids(spec, &make, e) < 0)
         return -1;
-    auto_place struct place place = PLACE_INIT;
+    auto_place struct place own = PLACE_INIT;
+    struct place *at = spec->place ? spec->place : &own;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
-    if (place_open(spec->path, &place, e) < 0 || fs_draft_open(&place, &draft, e) < 0)
+    if ((at == &own && place_open(spec->path, at, e) < 0) || fs_draft_open(at, &draft, e) < 0)
         return -1;
     make.fd = draft.fd;
     auto_ext_fs ext2_filsys fs = NULL;

@@ -222,6 +222,11 @@ static int publish(const struct job *j, struct fs_draft *draft, struct image_pac
                    struct err *e)
 {
     const struct image_pack_spec *spec = j->spec;
+    /* Safe, though root may do it in a directory of somebody else: the owner is that of the very
+     * inode that gives way, read from it and not from a name; and the draft takes the name only
+     * where that inode still has it, else it is dropped. So a user gets, for a file of his, another
+     * one under the same name in the same directory, and never a name that was not his file's.
+     * Nobody has the draft open meanwhile, and it has no setuid bit to keep. */
     if ((spec->owner_uid >= 0 || spec->owner_gid >= 0) &&
         fchown(draft->fd, (uid_t)spec->owner_uid, (gid_t)spec->owner_gid) < 0)
         return err_sys(e, "cannot give '%s' to user %d and group %d", spec->path, spec->owner_uid,
@@ -241,11 +246,12 @@ static int publish(const struct job *j, struct fs_draft *draft, struct image_pac
 int pack_source(const struct image_pack_spec *spec, const struct pack_from *from,
                 struct image_pack_report *report, struct err *e)
 {
-    auto_place struct place place = PLACE_INIT;
+    auto_place struct place own = PLACE_INIT;
+    struct place *at = spec->place ? spec->place : &own;
     auto_draft struct fs_draft draft = FS_DRAFT_INIT;
     cleanup_with(job_fini) struct job j = { .spec = spec, .from = from };
     auto_ext_fs ext2_filsys fs = NULL;
-    if (place_open(spec->path, &place, e) < 0 || fs_draft_open(&place, &draft, e) < 0 ||
+    if ((at == &own && place_open(spec->path, at, e) < 0) || fs_draft_open(at, &draft, e) < 0 ||
         prepare(&j, draft.fd, e) < 0 || make_to_fit(&j, &fs, e) < 0 || tell_growth(&j, e) < 0)
         return -1;
     if (fill(&j, fs, e) < 0 || ext_fs_finish(&fs, spec->path, e) < 0)

@@ -4,6 +4,7 @@
  * second one the first seed: tests/long/image-differential.sh runs a thousand. */
 #include "tests/image/tree_compare.h"
 #include "tests/image/tree_random.h"
+#include "tests/image/by_path.h"
 
 #include <sched.h>
 #include <sys/mount.h>
@@ -11,7 +12,7 @@
 static void assert_clean(const char *img)
 {
     auto_err struct err e = { 0 };
-    if (image_check(img, &e) < 0) /* runs e2fsck -fn too */
+    if (check_path(img, &e) < 0) /* runs e2fsck -fn too */
         fail_msg("%s", e.msg);
 }
 
@@ -62,7 +63,7 @@ static void one_tree(const char *dir, uint64_t seed)
     assert_clean(img);
     assert_mounts_equal(dir, img, tree);
     assert_unpacks_equal(dir, img, tree);
-    if (image_shrink(img, 0, &e) < 0 || image_expand(img, 300 << 20, &e) < 0)
+    if (shrink_path(img, 0, &e) < 0 || expand_path(img, 300 << 20, &e) < 0)
         fail_msg("%s", e.msg);
     assert_clean(img);
     assert_mounts_equal(dir, img, tree);

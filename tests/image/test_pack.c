@@ -2,6 +2,7 @@
 #include "tests/image/tree_compare.h"
 
 #include "image/writer/writer.h"
+#include "tests/image/by_path.h"
 
 #include <sched.h>
 #include <sys/mount.h>
@@ -63,7 +64,7 @@ static void pack(const char *tree, const char *img)
 static void assert_clean(const char *img)
 {
     auto_err struct err e = { 0 };
-    if (image_check(img, &e) < 0)
+    if (check_path(img, &e) < 0)
         fail_msg("%s", e.msg);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/image/tree_compare.h"
+#include "tests/image/by_path.h"
 
 struct spot {
     char *dir, *tree, *img;
@@ -47,7 +48,7 @@ static void assert_holds_in(const struct spot *p, const char *sub)
     auto_err struct err e = { 0 };
     auto_free char *back = path_join(p->dir, "back");
     struct image_info info;
-    if (image_check(p->img, &e) < 0)
+    if (check_path(p->img, &e) < 0)
         fail_msg("%s", e.msg);
     assert_int_equal(mkdir(back, 0755), 0);
     auto_close int fd = image_open(p->img, &info, &e);
@@ -85,7 +86,7 @@ static void expanding_keeps_content_and_identity(void **state)
     write_at(p->img, 0, hashbang, sizeof hashbang);
     write_at(p->img, 1024 + 0x78, "label", 5);
     read_at(p->img, 1024 + 0x68, old, 32); /* UUID and label */
-    if (image_expand(p->img, 32ull << 30, &e) < 0)
+    if (expand_path(p->img, 32ull << 30, &e) < 0)
         fail_msg("%s", e.msg);
     assert_holds(p);
     struct stat st;
@@ -103,13 +104,13 @@ static void shrinking_to_the_least_and_back(void **state)
 {
     const struct spot *p = *state;
     auto_err struct err e = { 0 };
-    assert_int_equal(image_shrink(p->img, 0, &e), 0);
+    assert_int_equal(shrink_path(p->img, 0, &e), 0);
     assert_holds(p);
     struct stat least, again;
     assert_int_equal(stat(p->img, &least), 0);
     assert_true(least.st_size < 32 << 20);
-    assert_int_equal(image_expand(p->img, 1 << 30, &e), 0);
-    assert_int_equal(image_shrink(p->img, 0, &e), 0);
+    assert_int_equal(expand_path(p->img, 1 << 30, &e), 0);
+    assert_int_equal(shrink_path(p->img, 0, &e), 0);
     assert_int_equal(stat(p->img, &again), 0);
     assert_int_equal(again.st_size, least.st_size);
     assert_holds(p);
@@ -120,11 +121,11 @@ static void a_shrink_below_the_content_names_the_least(void **state)
     const struct spot *p = *state;
     auto_err struct err e = { 0 };
     unsigned need = 0;
-    assert_int_equal(image_shrink(p->img, 6 << 20, &e), -1);
+    assert_int_equal(shrink_path(p->img, 6 << 20, &e), -1);
     assert_int_equal(e.code, ERR_FAILED);
     assert_int_equal(sscanf(e.hint, "give --size %uM", &need), 1);
     assert_holds(p);
-    assert_int_equal(image_shrink(p->img, (uint64_t)need << 20, NULL), 0);
+    assert_int_equal(shrink_path(p->img, (uint64_t)need << 20, NULL), 0);
     assert_holds(p);
 }
 
@@ -135,8 +136,8 @@ static void sizes_on_the_wrong_side_are_refused(void **state)
         int (*change)(const char *path, uint64_t size_bytes, struct err *e);
         uint64_t size;
     } wrong[] = {
-        { image_expand, 64 << 20 }, { image_expand, 1 << 20 }, { image_expand, 1ull << 60 },
-        { image_shrink, 64 << 20 }, { image_shrink, 1 << 30 }, { image_shrink, 1 << 20 },
+        { expand_path, 64 << 20 }, { expand_path, 1 << 20 }, { expand_path, 1ull << 60 },
+        { shrink_path, 64 << 20 }, { shrink_path, 1 << 30 }, { shrink_path, 1 << 20 },
     };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         auto_err struct err e = { 0 };
@@ -156,10 +157,10 @@ static void an_image_in_use_is_refused_with_its_holder(void **state)
     bool changed;
     for (int i = 0; i < 4; i++) {
         auto_err struct err e = { 0 };
-        int rc = i == 0   ? image_expand(p->img, 1 << 30, &e)
-                 : i == 1 ? image_shrink(p->img, 0, &e)
-                 : i == 2 ? image_compact(p->img, &freed, &e)
-                          : image_repair(p->img, &changed, &e);
+        int rc = i == 0   ? expand_path(p->img, 1 << 30, &e)
+                 : i == 1 ? shrink_path(p->img, 0, &e)
+                 : i == 2 ? compact_path(p->img, &freed, &e)
+                          : repair_path(p->img, &changed, &e);
         assert_int_equal(rc, -1);
         assert_int_equal(e.code, ERR_FAILED);
         assert_non_null(strstr(e.msg, "in use"));
@@ -182,13 +183,13 @@ static void compacting_frees_what_is_not_used(void **state)
     memset(junk, 0, 8 << 20);
     write_at(p->img, 40 << 20, junk, 8 << 20);
     uint64_t freed = 0;
-    if (image_compact(p->img, &freed, &e) < 0)
+    if (compact_path(p->img, &freed, &e) < 0)
         fail_msg("%s", e.msg);
     assert_in_range(freed, 16 << 20, 17 << 20);
     assert_int_equal(stat(p->img, &st), 0);
     assert_int_equal(st.st_size, 64 << 20);
     assert_holds(p);
-    assert_int_equal(image_compact(p->img, &freed, &e), 0);
+    assert_int_equal(compact_path(p->img, &freed, &e), 0);
     assert_int_equal(freed, 0);
 }
 
@@ -202,18 +203,18 @@ static void damage_is_found_and_repaired(void **state)
     uint8_t at[4];
     read_at(p->img, 4096, at, 4); /* where the first block bitmap is */
     write_at(p->img, (off_t)(at[0] | at[1] << 8 | at[2] << 16) * 4096, "\0\0\0", 3);
-    assert_int_equal(image_check(p->img, &e), -1);
+    assert_int_equal(check_path(p->img, &e), -1);
     assert_int_equal(e.code, ERR_INPUT);
     assert_non_null(strstr(e.hint, "--repair"));
     uint64_t freed;
-    assert_int_equal(image_compact(p->img, &freed, NULL), -1);
+    assert_int_equal(compact_path(p->img, &freed, NULL), -1);
     bool changed = false;
     err_clear(&e);
-    if (image_repair(p->img, &changed, &e) < 0)
+    if (repair_path(p->img, &changed, &e) < 0)
         fail_msg("%s", e.msg);
     assert_true(changed);
     assert_holds(p);
-    assert_int_equal(image_repair(p->img, &changed, &e), 0);
+    assert_int_equal(repair_path(p->img, &changed, &e), 0);
     assert_false(changed);
 }
 
@@ -230,7 +231,7 @@ static void an_image_of_mke2fs_becomes_one_of_ours(void **state)
                                     "{}", "+", NULL });
     auto_free char *img = case_image_new(p->dir, p->tree, words, "64M");
     assert_int_equal(rename(img, p->img), 0);
-    if (image_expand(p->img, 128 << 20, &e) < 0)
+    if (expand_path(p->img, 128 << 20, &e) < 0)
         fail_msg("%s", e.msg);
     assert_holds_in(p, "many");
     uint8_t incompat[4];
@@ -246,12 +247,12 @@ static void what_is_no_image_is_refused(void **state)
     uint64_t freed;
     bool changed;
     auto_err struct err e = { 0 };
-    assert_int_equal(image_expand(text, 1 << 30, &e), -1);
+    assert_int_equal(expand_path(text, 1 << 30, &e), -1);
     assert_int_equal(e.code, ERR_INPUT);
-    assert_int_equal(image_check(text, NULL), -1);
-    assert_int_equal(image_compact(text, &freed, NULL), -1);
-    assert_int_equal(image_repair(text, &changed, NULL), -1);
-    assert_int_equal(image_expand(p->dir, 1 << 30, &e), -1);
+    assert_int_equal(check_path(text, NULL), -1);
+    assert_int_equal(compact_path(text, &freed, NULL), -1);
+    assert_int_equal(repair_path(text, &changed, NULL), -1);
+    assert_int_equal(expand_path(p->dir, 1 << 30, &e), -1);
     assert_int_equal(e.code, ERR_INPUT);
 }
 

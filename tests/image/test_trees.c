@@ -115,7 +115,7 @@ static void a_directory_survives_archive_and_extraction(void **state)
         .fd = before, .spill_fd = spill, .max_bytes = 1 << 30, .max_nodes = TAR_NODES_MAX
     };
     auto_source struct source *s = source_from_tar(&in, &e);
-    if (!s || source_to_dir(s, out, true, &e) < 0)
+    if (!s || source_to_dir(s, out, SOURCE_TO_ROOT, &e) < 0)
         fail_msg("%s", e.msg);
     auto_close int after = archive_of(out);
     assert_same(before, after);
@@ -206,7 +206,7 @@ static void an_existing_name_is_neither_followed_nor_replaced(void **state)
     case_file(sc->dir, "victim", "precious", 8);
     assert_int_equal(symlinkat(victim, out, "hello"), 0);
     auto_source struct source *s = dir_source(tree);
-    assert_int_equal(source_to_dir(s, out, true, &e), -1);
+    assert_int_equal(source_to_dir(s, out, SOURCE_TO_ROOT, &e), -1);
     assert_int_equal(e.sys, EEXIST);
     auto_str struct str text = { 0 };
     assert_int_equal(fs_read_file(victim, 100, &text, NULL), 0);
@@ -225,7 +225,7 @@ static void links_that_an_image_plants_are_not_followed(void **state)
     /* No filler makes a name below a link; were there one, the writer must not go through. */
     assert_null(source_add(s, a, "hpcc-test-escape", 16, S_IFREG, &e));
     auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(source_to_dir(s, fd, false, &e), 0);
+    assert_int_equal(source_to_dir(s, fd, 0, &e), 0);
     char target[8] = { 0 };
     assert_int_equal(readlinkat(fd, "a", target, sizeof target), 1);
 }
