@@ -204,6 +204,10 @@ MUST_CHECK int mountinfo_line(char *line, struct mountinfo *out);
 MUST_CHECK int mountinfo_each(int proc_fd, int (*each)(void *ctx, const struct mountinfo *mi),
                               void *ctx);
 
+/* The same for the process whose directory in /proc PROCESS_FD is, as seen from its root. */
+MUST_CHECK int mountinfo_of(int process_fd, int (*each)(void *ctx, const struct mountinfo *mi),
+                            void *ctx);
+
 /* The same for the mount that FD is the root of, and those below it; their mount points are told
  * relative to FD, whose own is "/". */
 MUST_CHECK int mountinfo_below(int fd, int (*each)(void *ctx, const struct mountinfo *mi),

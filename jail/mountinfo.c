@@ -78,13 +78,9 @@ int mountinfo_line(char *line, struct mountinfo *out)
     return out->type ? 0 : -1;
 }
 
-int mountinfo_each(int proc_fd, int (*each)(void *ctx, const struct mountinfo *mi), void *ctx)
+static int each_line(int fd, int (*each)(void *ctx, const struct mountinfo *mi), void *ctx)
 {
     auto_str struct str text = { 0 };
-    auto_spent int fd = proc_fd < 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)
-                                    : openat(proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
     if (fs_read_fd(fd, MAX_MOUNTINFO, &text, NULL) < 0) {
         errno = EIO;
         return -1;
@@ -100,6 +96,19 @@ int mountinfo_each(int proc_fd, int (*each)(void *ctx, const struct mountinfo *m
             break;
     }
     return 0;
+}
+
+int mountinfo_each(int proc_fd, int (*each)(void *ctx, const struct mountinfo *mi), void *ctx)
+{
+    auto_spent int fd = proc_fd < 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)
+                                    : openat(proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -1 : each_line(fd, each, ctx);
+}
+
+int mountinfo_of(int process_fd, int (*each)(void *ctx, const struct mountinfo *mi), void *ctx)
+{
+    auto_spent int fd = openat(process_fd, "mountinfo", O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -1 : each_line(fd, each, ctx);
 }
 
 /* The id of the mount that FD lies on, from fdinfo. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/audit.h"
 
+#include <fcntl.h>
 #include <sys/mount.h>
 
 #include "base/mem.h"
@@ -66,10 +67,16 @@ static int check(void *ctx, const struct mountinfo *mi)
 
 int audit_root(const struct runtime_plan *p, int proc_fd, struct err *e)
 {
+    auto_spent int self = openat(proc_fd, "self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return self < 0 ? err_sys(e, "cannot check the container's mounts") : audit_process(p, self, e);
+}
+
+int audit_process(const struct runtime_plan *p, int process_fd, struct err *e)
+{
     if (!defence("audit"))
         return 0;
     cleanup_with(audit_fini) struct audit a = { .p = p };
-    if (mountinfo_each(proc_fd, check, &a) < 0)
+    if (mountinfo_of(process_fd, check, &a) < 0)
         return err_sys(e, "cannot check the container's mounts");
     if (!a.root)
         return err_set(e, ERR_BUG, "the container has no mounts to check");

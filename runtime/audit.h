@@ -9,4 +9,7 @@
  * the host's root. PROC_FD is an open /proc. ERR_BUG otherwise. */
 MUST_CHECK int audit_root(const struct runtime_plan *p, int proc_fd, struct err *e);
 
+/* The same from outside: of the mounts of the process whose directory in /proc PROCESS_FD is. */
+MUST_CHECK int audit_process(const struct runtime_plan *p, int process_fd, struct err *e);
+
 #endif

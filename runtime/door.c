@@ -3,7 +3,9 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/proc.h"
@@ -11,44 +13,30 @@
 
 enum {
     STACK_BYTES = 64 * 1024,
-    ASK_SECONDS = 2, /* a run that has connected asks at once */
+    ASK_SECONDS = 1, /* a run that has connected asks at once */
     SPARE_FDS = 16,  /* of DOOR_MAX_FDS: the server's own, and those under way */
 };
 
 struct keeper {
     struct door door;
-    int namespaces[2]; /* user, mount */
+    char key[SHA256_HEX_BYTES];
     struct pollfd *at; /* [0] is the listening socket, the others are pidfds of runs */
+    pid_t *pid;        /* theirs */
     nfds_t n;
 };
 
-static void watch(struct keeper *k, int fd)
-{
-    k->at = mem_grow(k->at, k->n, sizeof *k->at);
-    k->at[k->n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
-}
+/* ── a run ── */
 
-/* The run that started us sends its namespaces when they are complete, or dies. */
-static int meet_leader(struct keeper *k)
-{
-    int got[3];
-    int rc = fdpass_receive(k->door.leader_fd, DOOR_NAMESPACES, got, ARRAY_LEN(got));
-    close(k->door.leader_fd);
-    if (rc < 0)
-        return -1;
-    k->namespaces[0] = got[0];
-    k->namespaces[1] = got[1];
-    watch(k, k->door.listen_fd);
-    watch(k, got[2]);
-    return 0;
-}
+struct visitor {
+    char key[SHA256_HEX_BYTES];
+    pid_t pid;
+    int pid_fd;
+};
 
-/* Anybody on this host can connect; only processes of our user may come in. */
-static bool is_ours(const struct keeper *k, int fd)
+int door_ask(int fd, const char *key, int self_fd)
 {
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == k->door.uid;
+    ssize_t n = send(fd, key, SHA256_HEX_BYTES, MSG_NOSIGNAL);
+    return n == SHA256_HEX_BYTES ? fdpass_send(fd, DOOR_JOIN, &self_fd, 1) : -1;
 }
 
 static bool asks_soon(int fd)
@@ -58,18 +46,68 @@ static bool asks_soon(int fd)
     return ppoll(&one, 1, &patience, NULL) == 1;
 }
 
+/* Nobody but our user can come here at all; who he is says the kernel, not he. */
+static bool is_ours(const struct keeper *k, int fd, pid_t *pid)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    bool ours = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+                peer.uid == k->door.uid && peer.pid > 0;
+    *pid = ours ? peer.pid : 0;
+    return ours;
+}
+
+static int hear(const struct keeper *k, int fd, struct visitor *v)
+{
+    v->pid_fd = -1;
+    if (!is_ours(k, fd, &v->pid) || read(fd, v->key, sizeof v->key) != (ssize_t)sizeof v->key ||
+        !asks_soon(fd))
+        return -1;
+    return fdpass_receive(fd, DOOR_JOIN, &v->pid_fd, 1);
+}
+
+/* ── the door ── */
+
+static void watch(struct keeper *k, int fd, pid_t pid)
+{
+    k->at = mem_grow(k->at, k->n, sizeof *k->at);
+    k->pid = mem_grow(k->pid, k->n, sizeof *k->pid);
+    k->pid[k->n] = pid;
+    k->at[k->n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+}
+
+/* The run that started us comes when its namespaces are complete, or dies. It made the socket. */
+static int meet_leader(struct keeper *k)
+{
+    struct visitor v;
+    int rc = hear(k, k->door.leader_fd, &v);
+    close(k->door.leader_fd);
+    if (rc < 0)
+        return -1;
+    memcpy(k->key, v.key, sizeof k->key);
+    watch(k, k->door.listen_fd, 0);
+    watch(k, v.pid_fd, v.pid);
+    return 0;
+}
+
+static bool welcome(const struct keeper *k, int fd)
+{
+    struct door_welcome w = { .pid = k->pid[1] };
+    memcpy(w.key, k->key, sizeof w.key);
+    return write(fd, &w, sizeof w) == (ssize_t)sizeof w; /* SIGPIPE is blocked in a server */
+}
+
 static void answer(struct keeper *k)
 {
-    int pid_fd;
+    struct visitor v;
     auto_close int fd = accept4(k->door.listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0 || !is_ours(k, fd) || !asks_soon(fd) ||
-        fdpass_receive(fd, DOOR_JOIN, &pid_fd, 1) < 0)
+    if (fd < 0 || !asks_soon(fd) || hear(k, fd, &v) < 0)
         return;
-    if (k->n + SPARE_FDS >= DOOR_MAX_FDS ||
-        fdpass_send(fd, DOOR_WELCOME, k->namespaces, ARRAY_LEN(k->namespaces)) < 0)
-        close(pid_fd);
+    if (memcmp(v.key, k->key, sizeof v.key) == 0 && k->n + SPARE_FDS < DOOR_MAX_FDS &&
+        welcome(k, fd))
+        watch(k, v.pid_fd, v.pid);
     else
-        watch(k, pid_fd);
+        close(v.pid_fd);
 }
 
 /* A pidfd is readable when its process has ended. */
@@ -79,6 +117,7 @@ static void forget_ended(struct keeper *k)
         if (k->at[i].revents) {
             close(k->at[i].fd);
             k->at[i] = k->at[--k->n];
+            k->pid[i] = k->pid[k->n];
         }
 }
 
@@ -94,11 +133,10 @@ static void *keep_door(void *arg)
             if (asked && k->n > 1)
                 answer(k);
         }
-        close(k->namespaces[0]);
-        close(k->namespaces[1]);
     }
     close(k->door.listen_fd); /* who waits there is told so, and starts anew */
     free(k->at);
+    free(k->pid);
     free(k);
     return NULL;
 }

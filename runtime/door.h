@@ -2,22 +2,35 @@
 #ifndef RUNTIME_DOOR_H
 #define RUNTIME_DOOR_H
 
-/* The image server's door: where other runs of the same plan get the namespaces that show the
- * mount. It keeps them open as long as one of the runs that came through it lives, and no longer:
- * then the kernel ends the mount, and with it the server. */
+/* The image server's door: where other runs of the same plan learn of one that lives, in whose
+ * namespaces the mount is. It knows the runs that came through it by their pidfds, and closes when
+ * the last of them has ended; the mount, and with it the server, lasts as long as any process is in
+ * it. */
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/sha256.h"
 
 struct door {
-    int leader_fd; /* the run that started the server brings the namespaces over this socket */
+    int leader_fd; /* the run that started the server comes over this socket */
     int listen_fd; /* where the others ask */
     unsigned uid;  /* the only user who is let in */
 };
 
 enum {
-    DOOR_NAMESPACES = 'n', /* leader to door: user namespace, mount namespace, its own pidfd */
-    DOOR_JOIN = 'j',       /* another run to door: its pidfd */
-    DOOR_WELCOME = 'w',    /* the answer: user namespace, mount namespace */
+    DOOR_JOIN = 'j', /* a run to the door, behind its key: its pidfd */
     DOOR_MAX_FDS = 4096,
 };
+
+/* The answer, to whoever has the same key. */
+struct door_welcome {
+    char key[SHA256_HEX_BYTES];
+    int32_t pid; /* of a run that lives */
+};
+
+/* Tell the door KEY and SELF_FD, a pidfd of the calling process. -1 with errno. */
+MUST_CHECK int door_ask(int fd, const char *key, int self_fd);
 
 /* Look after the door in a thread of its own, which needs only what image_serve_confine leaves.
  * Both descriptors become the door's; it lasts as long as the process. Without a thread nobody is

@@ -14,7 +14,7 @@ struct layers {
 #define LAYERS_INIT                                                                                \
     {                                                                                              \
         .servers = {                                                                               \
-            [0 ... PLAN_MAX_LAYERS - 1] = { .sock_fd = -1, .listen_fd = -1 },                      \
+            [0 ... PLAN_MAX_LAYERS - 1] = { .sock_fd = -1, .share.listen_fd = -1 },                \
         }                                                                                          \
     }
 

@@ -171,7 +171,7 @@ int runtime_perform(const struct runtime_plan *p, int *status, struct err *e)
     auto_close int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (proc_fd < 0)
         return err_sys(e, "cannot open '/proc'");
-    if (share_possible(p) && share_find(p, proc_fd, &rootfs.server.listen_fd) == SHARE_JOINED) {
+    if (share_possible(p) && share_find(p, proc_fd, &rootfs.server.share) == SHARE_JOINED) {
         if (restrict_fds(p, e) < 0)
             return -1;
         return enter_shared(p, proc_fd, e);

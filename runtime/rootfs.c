@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/mem.h"
 #include "runtime/disk.h"
 #include "runtime/prefetch.h"
-#include "runtime/share.h"
 
 static unsigned dir_attrs(const struct runtime_plan *p)
 {
@@ -66,10 +66,9 @@ static int mount_loop(struct newroot *r, const struct runtime_plan *p, struct er
 static int mount_fuse(struct newroot *r, const struct runtime_plan *p, struct server *server,
                       struct err *e)
 {
-    struct share_source source;
+    auto_free char *source = share_source(server->share.key);
     struct disk disk = disk_of(p);
-    share_source(p, &source);
-    disk.source = source.text;
+    disk.source = source;
     if (disk_mount_fuse(r, &disk, p, server, e) < 0)
         return -1;
     prefetch_names(r->m.root_fd);

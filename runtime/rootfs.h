@@ -17,10 +17,10 @@ struct rootfs {
 };
 #define ROOTFS_INIT                                                                                \
     {                                                                                              \
-        .server = { .sock_fd = -1, .listen_fd = -1 }, .dir_fd = -1, .layers = LAYERS_INIT          \
+        .server = { .sock_fd = -1, .share.listen_fd = -1 }, .dir_fd = -1, .layers = LAYERS_INIT    \
     }
 
-/* Start it, in the namespaces of the caller. server.listen_fd may be set already. */
+/* Start it, in the namespaces of the caller. server.share may be set already. */
 MUST_CHECK int rootfs_start(const struct runtime_plan *p, struct rootfs *f, struct err *e);
 void rootfs_close(struct rootfs *f);
 

@@ -2,6 +2,7 @@
 #include "runtime/server.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -34,11 +35,14 @@ static int exec_squashfs(const char *program, const struct runtime_serve_spec *s
 /* S: our end of the socket. */
 NORETURN static void server_main(const struct runtime_plan *p, const struct server *s)
 {
+    sigset_t all;
+    sigfillset(&all); /* what is sent to every process of a job ends the job, and the mount us */
+    sigprocmask(SIG_BLOCK, &all, NULL);
     log_sink_set(NULL);
     const struct runtime_serve_spec spec = {
         .image_fd = p->image_fd,
         .sock_fd = s->sock_fd,
-        .listen_fd = s->listen_fd,
+        .listen_fd = s->share.listen_fd,
         .image_path = p->image_path,
         .fs_offset = p->image.fs_offset,
         .owner_uid = p->drop_to_owner ? p->owner_uid : 0,
@@ -74,9 +78,8 @@ int server_start(const struct runtime_plan *p, struct server *s, struct err *e)
     close(pair[1]);
     s->pid = pid;
     s->sock_fd = pair[0];
-    s->shared = s->listen_fd >= 0;
-    cleanup_fd(&s->listen_fd);
-    s->listen_fd = -1;
+    cleanup_fd(&s->share.listen_fd);
+    s->share.listen_fd = -1;
     errno = code;
     if (pid < 0)
         return err_sys(e, "cannot start the image server");
@@ -100,16 +103,16 @@ int server_give(struct server *s, int fuse_fd, struct err *e)
     return 0;
 }
 
-void server_share(struct server *s, int proc_fd)
+void server_share(struct server *s)
 {
-    if (s->shared)
-        share_invite(s->sock_fd, proc_fd);
+    if (s->share.key[0])
+        share_invite(s->sock_fd, s->share.key);
     server_close(s);
 }
 
 void server_close(struct server *s)
 {
     cleanup_fd(&s->sock_fd);
-    cleanup_fd(&s->listen_fd);
-    s->sock_fd = s->listen_fd = -1;
+    cleanup_fd(&s->share.listen_fd);
+    s->sock_fd = s->share.listen_fd = -1;
 }

@@ -8,14 +8,14 @@
  * mount. The mount may be shared by several runs, see share.h. */
 
 #include "runtime/plan/plan.h"
+#include "runtime/share.h"
 
 enum { SERVER_FUSE = 'f' }; /* caller to server, over the socket: the mounted FUSE device */
 
 struct server {
-    int sock_fd;   /* to the server; -1: none was started */
-    int listen_fd; /* where other runs will ask to share it; -1: nowhere. server_start takes it */
-    pid_t pid;     /* 0: none was started */
-    bool shared;
+    int sock_fd;        /* to the server; -1: none was started */
+    pid_t pid;          /* 0: none was started */
+    struct share share; /* server_start takes the listening socket */
 };
 
 /* Start it for P's image. Returns as soon as it is forked. */
@@ -28,7 +28,7 @@ MUST_CHECK int server_ready(struct server *s, struct err *e);
 MUST_CHECK int server_give(struct server *s, int fuse_fd, struct err *e);
 
 /* The root is complete: other runs may have it too, if so agreed. Closes S. */
-void server_share(struct server *s, int proc_fd);
+void server_share(struct server *s);
 
 void server_close(struct server *s);
 

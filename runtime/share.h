@@ -7,40 +7,43 @@
  * namespace), and what one of them has read from the image the others find in memory.
  *
  * Alike: the same plan for the same unchanged image, by the same user, from the same namespaces,
- * in the same cgroup and job step. They find each other by an abstract unix socket whose name is a
- * hash of all that; it vanishes with the processes, so nothing is ever left behind or stale. Nobody
- * on its other end is believed: what it hands out must be, by the kernel's own account, a user
- * namespace made by this user right below ours, a mount namespace that belongs to it, and in it a
- * root that is this image, which only hpcc itself can have mounted there. */
+ * in the same cgroup and job step; the key is the SHA-256 of all that. They find each other by a
+ * socket of that name in a directory of the user (meeting.h), and either side tells the other its
+ * key.
+ *
+ * Nobody on its other end is believed. He names a process, and the kernel says who that is: its
+ * user namespace must be made by this user right below ours, its mount namespace must belong to
+ * that, and in it an image must be mounted under the very key. Whoever has no rights over that
+ * namespace cannot mount there, and a program in a container has none, so it cannot pass its own
+ * for another's. All this is seen before the namespaces are entered: there is no way back. */
 
+#include "base/sha256.h"
 #include "runtime/plan/plan.h"
 
-enum { SHARE_SOURCE_BYTES = 128 };
-
-/* Of the mount: names the image file as it is now. */
-struct share_source {
-    char text[SHARE_SOURCE_BYTES];
+/* What a run shares under. */
+struct share {
+    char key[SHA256_HEX_BYTES]; /* "": not at all */
+    int listen_fd;              /* where others will ask; -1: nowhere */
 };
-void share_source(const struct runtime_plan *p, struct share_source *out);
 
 /* The process P's program becomes may share its namespaces with others. */
 bool share_possible(const struct runtime_plan *p);
 
 enum share_found {
     SHARE_ALONE,  /* nobody is to be found, by us or later */
-    SHARE_LEADS,  /* *LISTEN_FD is for our server: others will find us there */
-    SHARE_JOINED, /* this process is in the namespaces of another run now */
+    SHARE_LEADS,  /* S->listen_fd is for our server: others will find us there */
+    SHARE_JOINED, /* this process is in the namespaces of another run now, its mounts audited */
 };
 
-/* Find a run to join, or become the one that others join. Never fails: what does not work out is
- * SHARE_ALONE. PROC_FD: an open /proc. */
-enum share_found share_find(const struct runtime_plan *p, int proc_fd, int *listen_fd);
+/* Find a run to join, or become the one that others join. What does not work out is SHARE_ALONE,
+ * within seconds, with a word when another run was found. PROC_FD: an open /proc. */
+enum share_found share_find(const struct runtime_plan *p, int proc_fd, struct share *s);
 
-/* After SHARE_JOINED: whether the root is P's image. */
-MUST_CHECK int share_check(const struct runtime_plan *p, int proc_fd, struct err *e);
+/* What the mount is called that is shared under KEY. Caller frees. */
+MUST_CHECK char *share_source(const char *key);
 
 /* In the leader, its namespaces complete: let others in. SOCK_FD leads to its server. What does not
  * work out only means that nobody can join. */
-void share_invite(int sock_fd, int proc_fd);
+void share_invite(int sock_fd, const char *key);
 
 #endif

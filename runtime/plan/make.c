@@ -171,7 +171,8 @@ void runtime_plan_free(struct runtime_plan *p)
     free(p->ops);
     char *const texts[] = { p->image_path,   p->user,  p->home,     p->shell,
                             p->gecos,        p->group, p->hostname, p->cwd,
-                            p->shell_inside, p->app,   p->job,      p->squashfs_server };
+                            p->shell_inside, p->app,   p->job,      p->squashfs_server,
+                            p->runtime_dir };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
     for (size_t i = 0; i < p->n_seen; i++)

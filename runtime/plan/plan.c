@@ -358,6 +358,7 @@ int plan_build(struct runtime_plan *p, const struct runtime_spec *spec,
     strv_add_all(&p->argv, spec->argv);
     strv_add_all(&p->keep_fds, spec->keep_fds);
     p->job = job_step(spec->envp);
+    p->runtime_dir = mem_strdup(strv_env_value(spec->envp, "XDG_RUNTIME_DIR"));
     plan_kernel_views(&b);
     if (plan_temp(&b, "/tmp", "tmp", e) < 0 || plan_temp(&b, "/var/tmp", "var_tmp", e) < 0 ||
         plan_home(&b, e) < 0)

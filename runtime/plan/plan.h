@@ -126,7 +126,8 @@ struct runtime_plan {
         struct stat st; /* st_mode 0: nothing that we can see */
     } * seen;
     size_t n_seen;
-    char *job; /* the scheduler's names of the job step; "" outside of one */
+    char *runtime_dir; /* the user's, XDG_RUNTIME_DIR; NULL: not told */
+    char *job;         /* the scheduler's names of the job step; "" outside of one */
 };
 
 /* What planning saw at the host path PATH; NULL: nothing, or it did not look. */
@@ -153,8 +154,6 @@ void plan_read_as_nobody(uid_t *uid, gid_t *gid);
 
 /* Open the file that *FD has open for writing as well, by its PATH. */
 MUST_CHECK int plan_reopen_writable(const char *path, int *fd, struct err *e);
-
-/* The value of NAME in ENVP, or NULL. */
 
 /* The pure part of runtime_plan_make; the image's fields are already there. */
 MUST_CHECK int plan_build(struct runtime_plan *p, const struct runtime_spec *spec,

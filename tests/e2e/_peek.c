@@ -2,13 +2,12 @@
 /* For run_share.sh, compiled there; statically, so that it runs in any root.
  *   peek hold        tell "PID ADDRESS" of a secret and wait for the end of stdin
  *   peek PID ADDRESS read it from that process (process_vm_readv, as MPI libraries do) and print it
- *   peek ask NAME    connect to the abstract socket NAME as a run that wants to join, and print how
- *                    many descriptors the answer brings
- *   peek pretend NAME MODE: listen there and hand out to whoever asks
- *                    own: this process's own namespaces; files: two files */
+ *   peek ask SOCKET KEY
+ *                    connect as a run that wants to join, and print what the answer is
+ *   peek pretend SOCKET KEY PID
+ *                    listen there and name PID (0: this process; -1: say nothing) to whoever asks */
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,62 +42,62 @@ static int peek(const char *pid, const char *address)
     return 0;
 }
 
-static socklen_t address(const char *name, struct sockaddr_un *out)
+enum { KEY_BYTES = 65 };
+
+struct welcome {
+    char key[KEY_BYTES];
+    int32_t pid;
+};
+
+static struct sockaddr_un address(const char *path)
 {
-    memset(out, 0, sizeof *out);
-    out->sun_family = AF_UNIX;
-    snprintf(out->sun_path + 1, sizeof out->sun_path - 1, "%s", name);
-    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+    return at;
 }
 
-static int send_fds(int sock, char what, const int *fds, size_t n)
+static int send_fd(int sock, char what, int fd)
 {
-    char room[CMSG_SPACE(2 * sizeof(int))] = { 0 };
+    char room[CMSG_SPACE(sizeof(int))] = { 0 };
     struct iovec iov = { &what, 1 };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     msg.msg_control = room;
-    msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
+    msg.msg_controllen = sizeof room;
     struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(n * sizeof(int));
-    memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+    c->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
     return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
-static int ask(const char *name)
+static int ask(const char *path, const char *key)
 {
-    char byte, room[CMSG_SPACE(8 * sizeof(int))];
-    struct sockaddr_un at;
-    socklen_t len = address(name, &at);
-    struct iovec iov = { &byte, 1 };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    msg.msg_control = room;
-    msg.msg_controllen = sizeof room;
+    struct sockaddr_un at = address(path);
+    struct welcome got = { .pid = 0 };
+    char mine[KEY_BYTES] = "";
     int sock = socket(AF_UNIX, SOCK_STREAM, 0), self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    if (sock < 0 || self < 0 || connect(sock, (struct sockaddr *)&at, len) < 0) {
+    snprintf(mine, sizeof mine, "%s", key);
+    if (sock < 0 || self < 0 || connect(sock, (struct sockaddr *)&at, sizeof at) < 0) {
         perror("connect");
         return 1;
     }
-    if (send_fds(sock, 'j', &self, 1) < 0 || recvmsg(sock, &msg, 0) < 1) {
-        puts("0 descriptors");
-        return 0;
-    }
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    printf("%zu descriptors\n", c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0);
+    if (send(sock, mine, sizeof mine, MSG_NOSIGNAL) < 0 || send_fd(sock, 'j', self) < 0 ||
+        read(sock, &got, sizeof got) != (ssize_t)sizeof got)
+        puts("nothing");
+    else
+        printf("welcome %d\n", (int)got.pid);
     return 0;
 }
 
-static int pretend(const char *name, const char *mode)
+static int pretend(const char *path, const char *key, int pid)
 {
-    struct sockaddr_un at;
-    socklen_t len = address(name, &at);
-    int own = strcmp(mode, "own") == 0;
-    int fds[] = { open(own ? "/proc/self/ns/user" : "/dev/null", O_RDONLY),
-                  open(own ? "/proc/self/ns/mnt" : "/dev/null", O_RDONLY) };
+    struct sockaddr_un at = address(path);
+    struct welcome w = { .pid = pid ? pid : getpid() };
     int sock = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (fds[0] < 0 || fds[1] < 0 || bind(sock, (struct sockaddr *)&at, len) < 0 ||
-        listen(sock, 8) < 0) {
+    snprintf(w.key, sizeof w.key, "%s", key);
+    unlink(path);
+    if (bind(sock, (struct sockaddr *)&at, sizeof at) < 0 || listen(sock, 8) < 0) {
         perror("pretend");
         return 1;
     }
@@ -106,10 +105,10 @@ static int pretend(const char *name, const char *mode)
     fflush(stdout);
     for (;;) {
         int to = accept(sock, NULL, NULL);
-        char byte;
-        if (to < 0 || read(to, &byte, 1) != 1 || send_fds(to, 'w', fds, 2) < 0)
+        if (pid >= 0 && send(to, &w, sizeof w, MSG_NOSIGNAL) < 0)
             perror("pretend");
-        close(to);
+        if (pid >= 0)
+            close(to);
     }
 }
 
@@ -117,10 +116,10 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "hold") == 0)
         return hold();
-    if (argc == 3 && strcmp(argv[1], "ask") == 0)
-        return ask(argv[2]);
-    if (argc == 4 && strcmp(argv[1], "pretend") == 0)
-        return pretend(argv[2], argv[3]);
+    if (argc == 4 && strcmp(argv[1], "ask") == 0)
+        return ask(argv[2], argv[3]);
+    if (argc == 5 && strcmp(argv[1], "pretend") == 0)
+        return pretend(argv[2], argv[3], atoi(argv[4]));
     if (argc == 3)
         return peek(argv[1], argv[2]);
     return 2;

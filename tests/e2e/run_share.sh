@@ -20,11 +20,21 @@ make_image root c.img
 as_user "$hpcc" exec "$work/a.img" true > /dev/null 2>&1 || skip "this host cannot run images as a user"
 
 namespaces='readlink /proc/self/ns/user; readlink /proc/self/ns/mnt'
-# Those of this test: a server still has the command line of the run that began.
+# The meeting place of this test's runs alone.
+places=$work/places
+mkdir -m 0700 "$places"
+[ "$(id -u)" != 0 ] || chown "$test_user:" "$places"
+export XDG_RUNTIME_DIR=$places
+# Servers of this test. They show nobody's command line; only root sees which image they have open.
+before=" $(pgrep -u "$test_user" -x hpcc-serve | tr '\n' ' ') "
 servers() {
     local p
     pgrep -u "$test_user" -x hpcc-serve | while read -r p; do
-        if tr '\0' ' ' 2> /dev/null < "/proc/$p/cmdline" | grep -qF "$work/"; then echo "$p"; fi
+        if [ "$(id -u)" = 0 ]; then
+            if [ -n "$(find "/proc/$p/fd" -lname "$work/*" 2> /dev/null)" ]; then echo "$p"; fi
+        elif [[ $before != *" $p "* ]]; then
+            echo "$p"
+        fi
     done
 }
 n_servers() { servers | wc -l; }
@@ -156,62 +166,149 @@ exec 8>&-
 wait_for no_servers
 ok "runs that share read each other's memory (control: with --no-share they cannot)"
 
+# ── directories that the image lacks lie over its root ──
+mkdir -p "$work/data"
+top=$work/data
+for how in "-B $top:/lacking" "--home $top:/users9/u" "--pwd $work -B $work"; do
+    # shellcheck disable=SC2086
+    lead $how "$work/a.img"
+    # shellcheck disable=SC2086
+    mine=$(as_user "$hpcc" exec $how "$work/a.img" sh -c "$namespaces")
+    # shellcheck disable=SC2086
+    expect 0 "" as_user "$hpcc" exec $how "$work/a.img" sh -c "$namespaces"
+    [ "$out" = "$mine" ] || fail "runs with $how do not share: $out"
+    [ "$(n_servers)" = 1 ] || fail "$(n_servers) servers for runs with $how"
+    release
+done
+ok "a bind, a home and a directory below what the image lacks are joined"
+
+# ── signals to all processes of a job ──
+trap_all='trap "echo got; ls -d /usr; exit 3" USR1; echo "up $$"; while :; do sleep 0.1; done'
+for signal in HUP INT QUIT USR1 USR2 PIPE ALRM TERM TSTP TTIN TTOU IO PWR SYS RTMIN RTMAX SEGV; do
+    if [ $signal = HUP ]; then
+        as_user "$hpcc" exec "$work/a.img" sh -c "$trap_all" > signalled 2>&1 &
+        run=$!
+        wait_for grep -q up signalled
+    fi
+    kill -$signal "$(servers)"
+done
+for ((i = 0; i < 1000; i++)); do kill -INT "$(servers)"; done 2> /dev/null
+kill -USR1 "$(servers)"
+pgrep -u "$test_user" -f "$work/a.img.*trap" > counted || true
+server=$(servers)
+! grep -qx "$server" counted || fail "the server shows the command line of the run"
+[ "$(tr -d '\0' < "/proc/$server/cmdline")" = hpcc-serve ] || fail "the server shows another name"
+kill -USR1 "$(sed -n 's/^up //p' signalled)"
+status=0
+wait $run || status=$?
+[ "$status" = 3 ] || fail "the run ended with $status: $(cat signalled)"
+grep -q '^/usr$' signalled || fail "the trap found no files: $(cat signalled)"
+wait_for no_servers
+ok "a signal to every process of a job, and 1000 of Ctrl-C's, leave the server alone; it shows no command line"
+
 # ── who else is at the door ──
+# No abstract name, which anybody could take.
 lead "$work/a.img"
-# The meeting place of this test's server; other tests have theirs. Only root sees whose it is.
-meeting_places() {
-    local pid inodes=
-    for pid in $(servers); do
-        inodes+=" $(find "/proc/$pid/fd" -lname 'socket:*' -printf '%l ' 2> /dev/null | tr -dc '0-9 ')"
-    done
-    awk -v inodes=" $inodes " -v all="$(id -u)" '
-        sub(/^@/, "", $8) && $8 ~ /^hpcc-[0-9]+-[0-9a-f]+$/ && (all || index(inodes, " " $7 " ")) { print $8 }' /proc/net/unix
-}
-name=$(meeting_places | head -n 1)
-[ -n "$name" ] || fail "no meeting place in /proc/net/unix"
-expect 0 '^2 descriptors' as_user ./peek ask "$name"
+socket=$(find "$places/hpcc" -type s)
+key=${socket##*/}
+[ ${#key} = 64 ] || fail "no meeting place in the directory: $(ls -lR "$places")"
 if [ "$(id -u)" = 0 ]; then
-    expect 0 '^0 descriptors' setpriv --reuid 65534 --regid 65534 --clear-groups ./peek ask "$name"
-    ok "another user is not let in (control: the same user is)"
+    ! grep -q '@hpcc-' /proc/net/unix || echo "# abstract names of another hpcc are here"
+    expect 1 'connect: Permission denied' setpriv --reuid 65534 --regid 65534 --clear-groups ./peek ask "$socket" "$key"
 fi
+expect 0 '^welcome' as_user ./peek ask "$socket" "$key"
+expect 0 '^nothing' as_user ./peek ask "$socket" "0${key#?}"
+ok "F7: another user cannot come to the meeting place; the door opens to the same plan only"
 release
 
-pretender() { # MODE USER-COMMAND…
-    local mode=$1
+# What killed runs leave is replaced.
+[ -S "$socket" ] || fail "the test expects the socket of the ended run"
+lead "$work/a.img"
+mine=$(as_user "$hpcc" exec "$work/a.img" sh -c "$namespaces")
+[ "$(find "$places/hpcc" -type s | wc -l)" = 1 ] || fail "old sockets stay: $(ls "$places/hpcc")"
+[ "$(n_servers)" = 1 ] || fail "an old socket keeps runs apart"
+release
+
+pretender() { # PID COMMAND-PREFIX…
+    local pid=$1
     shift
     : > pretend.out
-    "$@" ./peek pretend "$name" "$mode" > pretend.out 2>&1 &
+    "$@" ./peek pretend "$socket" "$key" "$pid" > pretend.out 2>&1 &
     fake=$!
     wait_for grep -q ready pretend.out
 }
-cleanup_hooks+=(unmask_all)
-unmask_all() { pkill -f "peek pretend" || true; }
-unmask() { pkill -f "peek pretend" || true; wait $fake 2> /dev/null || true; }
-
-if [ "$(id -u)" = 0 ]; then
-    pretender own setpriv --reuid 65534 --regid 65534 --clear-groups
-    expect 0 '^alive$' as_user "$hpcc" exec "$work/a.img" echo alive
-    unmask
-    ok "R30: another user at the meeting place is not asked for anything: the run stays alone"
-fi
-pretender files as_user
-expect 0 'not that run' as_user "$hpcc" exec "$work/a.img" echo alive
-grep -q '^alive$' <<< "$out" || fail "the run did not start"
-unmask
-pretender own as_user
-expect 0 'not that run' as_user "$hpcc" exec "$work/a.img" echo alive
-unmask
-ok "R30: files and namespaces of the host are seen through: the run stays alone"
-
-# A user namespace made by this user right below ours, with mounts of its own choice.
-pretender own as_user unshare --user --map-current-user --mount
-refuse 125 'is not a run of image' as_user "$hpcc" exec "$work/a.img" echo alive
-expect 0 '^alive$' as_user "$hpcc" exec --no-share "$work/a.img" echo alive
-ok "R30: a namespace whose root is not the image is refused, with the way around it"
+cleanup_hooks+=(unmask)
+unmask() {
+    local p
+    for p in $(pgrep -f "peek pretend $socket"); do kill "$p" || true; done
+    wait "${fake:-}" 2> /dev/null || true
+}
+alone() { # PATTERN: the run says so once, and does its work
+    local begin=$SECONDS
+    expect 0 "$1" as_user "$hpcc" exec "$work/a.img" echo alive
+    grep -q '^alive$' <<< "$out" || fail "the run did not start"
+    [ "$(grep -c 'stays alone' <<< "$out")" = 1 ] || fail "not one notice"
+    [ $((SECONDS - begin)) -le 8 ] || fail "it took $((SECONDS - begin)) s"
+}
 controls=$HPCC_BINARY_DIR/tests/hpcc-controls
-if as_user test -x "$controls"; then
-    expect 0 '^boot$' as_user env HPCC_TEST_OFF="share audit" "$controls" exec "$work/a.img" /bin/ls /
-    ok "R30: control: without these checks the pretender's root is entered"
-fi
+fooled() { # PATTERN: what the run shows that believes everybody
+    if as_user test -x "$controls"; then
+        expect 0 "$1" as_user env HPCC_TEST_OFF="share audit" "$controls" exec "$work/a.img" /bin/ls /
+    fi
+}
+
+pretender 0 as_user
+alone 'not that run'
+unmask
+pretender 1 as_user
+alone 'cannot be looked at|not that run'
+unmask
+pretender 0 as_user unshare --user --map-current-user --mount
+alone 'not that run'
+fooled '^boot$'
+unmask
+ok "R30: the host's and a user's own namespaces are seen through (control: without the check they are entered)"
+
+# What runs in a container hands out its own: it has the meeting place before it, but no rights there.
+as_user "$hpcc" exec --contain -B "$places:$places" -B "$work:$work" "$work/a.img" "$work/peek" pretend "$socket" "$key" 0 > pretend.out 2>&1 &
+fake=$!
+wait_for grep -q ready pretend.out
+alone 'not that run'
 unmask
 wait_for no_servers
+as_user "$hpcc" exec -B "$work/data:/opt" "$work/c.img" "$work/peek" pretend "$socket" "$key" 0 > pretend.out 2>&1 &
+fake=$!
+wait_for grep -q ready pretend.out
+alone 'not that run'
+fooled 'only-in-c'
+unmask
+wait_for no_servers
+ok "F6: a program in a container, contained or not, cannot hand out its namespaces (control: it can)"
+
+pretender -1 as_user
+alone 'does not answer'
+unmask
+ok "F7: who listens and says nothing costs seconds, once"
+
+# ── directories that are not ours alone ──
+apart() { # TEXT: two runs do not meet in the directory that XDG_RUNTIME_DIR names
+    [ -z "$(find "$places" -type s)" ] || fail "$1: somebody listens in it"
+}
+rm -rf "$places/hpcc"
+chmod 0755 "$places"
+lead "$work/a.img"
+apart "a directory that others may enter"
+release
+chmod 0700 "$places"
+mkdir "$work/others" && chmod 0777 "$work/others"
+ln -s "$work/others" "$places/hpcc"
+[ "$(id -u)" != 0 ] || chown -h "$test_user:" "$places/hpcc"
+lead "$work/a.img"
+[ -z "$(ls "$work/others")" ] || fail "a link was followed"
+release
+if as_user test -x "$controls"; then
+    chmod 0755 "$places" && rm "$places/hpcc"
+    as_user env HPCC_TEST_OFF=meeting "$controls" exec "$work/a.img" true
+    [ -n "$(find "$places" -type s)" ] || fail "control: a directory that others may enter is not taken"
+fi
+ok "a directory of another mode, or a link, is no meeting place (control: it is taken)"
