@@ -192,10 +192,10 @@ for signal in HUP INT QUIT USR1 USR2 PIPE ALRM TERM TSTP TTIN TTOU IO PWR SYS RT
     fi
     kill -$signal "$(servers)"
 done
-for ((i = 0; i < 1000; i++)); do kill -INT "$(servers)"; done 2> /dev/null
-kill -USR1 "$(servers)"
-pgrep -u "$test_user" -f "$work/a.img.*trap" > counted || true
 server=$(servers)
+for ((i = 0; i < 1000; i++)); do kill -INT "$server"; done
+kill -USR1 "$server"
+pgrep -u "$test_user" -f "$work/a.img.*trap" > counted || true
 ! grep -qx "$server" counted || fail "the server shows the command line of the run"
 [ "$(tr -d '\0' < "/proc/$server/cmdline")" = hpcc-serve ] || fail "the server shows another name"
 kill -USR1 "$(sed -n 's/^up //p' signalled)"
