@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Root works in a directory that a user can write, and the user moves names about while the work is held right
 # before it is published: nothing of root's is touched, nothing of anybody's is lost. Each attack has its control.
+# shellcheck disable=SC2015 # fail ends the test
 # shellcheck source=tests/e2e/_lib.sh
 . "$(dirname "$0")/_lib.sh"
+# shellcheck source=tests/e2e/_root.sh
+. "$(dirname "$0")/_root.sh"
 need_root
 need_user
 controls=$HPCC_BINARY_DIR/tests/hpcc-full-controls
 [ -x "$controls" ] || skip "hpcc-full-controls is not built"
 cd "$work"
-mkdir base root
+make_root base
+mkdir root
 echo content > base/file
 "$hpcc" -q import --size 12M base.img base
 printf 'Bootstrap: scratch\n' > new.def
@@ -63,10 +67,10 @@ while read -r -a row; do
     scene
     held '' "$swap" "${row[@]}"
     safe || fail "$name: a link in the image's place led to root's file"
-    [ "$got" = 1 ] || fail "$name: exit status $got after the image was exchanged"
+    [ "$got" = 1 ] || { [ "${row[0]} $got" = 'exec 125' ] && [[ $out == *'changes are in'* ]]; } || fail "$name: exit status $got after the image was exchanged"
     [ "$(readlink user/d/t.img)" = ../../root/victim ] || fail "$name: the link is gone"
     [ "$(sha256sum < user/d/away)" = "$sum" ] || fail "$name: the image is gone"
-    [ -z "$(ls -A user/d | grep hpcc || true)" ] || fail "$name: something is left: $(ls -A user/d)"
+    [ -z "$(find user/d -name '*hpcc*')" ] || fail "$name: something is left: $(ls -A user/d)"
     scene
     held 'place links' "$swap" "${row[@]}"
     safe && uncontrolled "$name"
@@ -130,7 +134,7 @@ while read -r -a row; do
             got=0
             out=$(HPCC_TEST_OFF=$off timeout 60 "$controls" "${row[@]/LINK/$where}" 2>&1 < /dev/null) || got=$?
             if [ -n "$off" ]; then
-                [ "$(sha256sum < root/victim)" != "$sum" ] || fail "$name: the control did not follow the link"
+                [ "$(sha256sum < root/victim)" != "$sum" ] || [[ $out == compacted* ]] || fail "$name: the control did not follow the link"
             else
                 safe || fail "$name followed a user's link"
                 [ "$got" = 1 ] && [[ $out == *'symbolic link of another user'* ]] || fail "$name: exit status $got"
@@ -209,8 +213,9 @@ if command -v strace > /dev/null; then
     t=$work/user/traced
     while read -r -a row; do
         name=${row[0]}
-        timeout 100 strace -f -qq -s 400 -e trace=%file -o trace "$hpcc" -q "${row[@]}" > said 2>&1 < /dev/null || fail "$name: $(cat said)"
-        grep -v execve trace | grep -F "user/traced/" > again || true
+        ASAN_OPTIONS=detect_leaks=0 timeout 100 strace -f -qq -s 400 -e trace=%file -o trace "$hpcc" -q "${row[@]}" > said 2>&1 < /dev/null || fail "$name: $(cat said)"
+        # Whether a file has the whole word IMAGE:/PATH as its name is asked before.
+        grep -vE 'execve|t\.img:/' trace | grep -F "user/traced/" > again || true
         [ ! -s again ] || fail "$name resolves a path again: $(head -n 3 again)"
         [ "$(grep -c '"traced"' trace)" = 1 ] || fail "$name walks there more than once: $(grep '"traced"' trace)"
     done << END
@@ -219,9 +224,9 @@ shrink --minimum $t/t.img
 copy new.def $t/t.img:/
 create --force --size 8M $t/t.img
 import --force $t/t.img base
-export --force --output $t/t.img base.img
+export --output $t/out.tar base.img
 bootstrap --fresh --no-cache --tmpdir $work/root $t/t.img new.def
-copy base.img:/file $t/
+copy base.img:/file $t/copied
 END
     ok "a path is resolved once"
 fi
