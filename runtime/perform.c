@@ -171,7 +171,13 @@ int runtime_perform(const struct runtime_plan *p, int *status, struct err *e)
     auto_close int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (proc_fd < 0)
         return err_sys(e, "cannot open '/proc'");
-    if (share_possible(p) && share_find(p, proc_fd, &rootfs.server.share) == SHARE_JOINED) {
+    enum share_found found =
+        share_possible(p) ? share_find(p, proc_fd, &rootfs.server.share) : SHARE_ALONE;
+    if (found == SHARE_BROKEN) {
+        err_sys(e, "cannot enter the mounts of another run of '%s'", p->image_path);
+        return err_hint(e, "'--no-share' joins no other run");
+    }
+    if (found == SHARE_JOINED) {
         if (restrict_fds(p, e) < 0)
             return -1;
         return enter_shared(p, proc_fd, e);

@@ -213,7 +213,7 @@ static int left_ms(const struct search *s)
     return ms > 0 ? (int)ms : 0;
 }
 
-enum asked { ASKED_NONE, ASKED_NOBODY, ASKED_AGAIN, ASKED_JOINED };
+enum asked { ASKED_NONE, ASKED_NOBODY, ASKED_AGAIN, ASKED_JOINED, ASKED_BROKEN };
 
 static enum asked alone(const char *why)
 {
@@ -221,15 +221,13 @@ static enum asked alone(const char *why)
     return ASKED_NONE;
 }
 
-/* Both fail for the same reasons (a thread or a chroot of our own), which the first one tells: so
- * after the first the second does not. */
+/* Both fail for the same reasons (a thread or a chroot of our own), which the first one tells. There is
+ * no way back after it, and with it alone the program would see the host's files. */
 static enum asked enter(const struct other *o)
 {
     if (ns_join(o->user_ns, CLONE_NEWUSER) < 0)
         return alone("the kernel refuses");
-    if (ns_join(o->mount_ns, CLONE_NEWNS) < 0)
-        log_warn("cannot enter the mounts of another run; '--no-share' joins none");
-    return ASKED_JOINED;
+    return ns_join(o->mount_ns, CLONE_NEWNS) < 0 ? ASKED_BROKEN : ASKED_JOINED;
 }
 
 static enum asked join(struct search *s, int pid)
@@ -294,6 +292,8 @@ static enum share_found search(struct search *s, struct share *out)
         enum asked got = try(s, out);
         if (got == ASKED_JOINED)
             return SHARE_JOINED;
+        if (got == ASKED_BROKEN)
+            return SHARE_BROKEN;
         if (got == ASKED_NOBODY)
             return SHARE_LEADS;
         if (got == ASKED_AGAIN && left_ms(s) == 0)

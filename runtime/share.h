@@ -33,6 +33,7 @@ enum share_found {
     SHARE_ALONE,  /* nobody is to be found, by us or later */
     SHARE_LEADS,  /* S->listen_fd is for our server: others will find us there */
     SHARE_JOINED, /* this process is in the namespaces of another run now, its mounts audited */
+    SHARE_BROKEN, /* it is in their user namespace alone, and of no use any more; errno tells why */
 };
 
 /* Find a run to join, or become the one that others join. What does not work out is SHARE_ALONE,

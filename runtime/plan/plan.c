@@ -218,7 +218,7 @@ static bool system_dir(const char *path)
     static const char *const dirs[] = { "/bin",   "/boot",       "/dev",    "/etc", "/lib",
                                         "/lib32", "/lib64",      "/libx32", "/opt", "/proc",
                                         "/root",  "/run",        "/sbin",   "/sys", "/usr",
-                                        "/var",   "/" LAYOUT_DIR };
+                                        "/var",   ("/" LAYOUT_DIR) };
     if (str_eq(path, "/"))
         return true;
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
