@@ -215,9 +215,9 @@ static bool visible(const struct builder *b, const char *path)
 /* Below these the container's own files matter more than the host's. */
 static bool system_dir(const char *path)
 {
-    static const char *const dirs[] = { "/bin",   "/boot",       "/dev",    "/etc", "/lib",
-                                        "/lib32", "/lib64",      "/libx32", "/opt", "/proc",
-                                        "/root",  "/run",        "/sbin",   "/sys", "/usr",
+    static const char *const dirs[] = { "/bin",   "/boot",         "/dev",    "/etc", "/lib",
+                                        "/lib32", "/lib64",        "/libx32", "/opt", "/proc",
+                                        "/root",  "/run",          "/sbin",   "/sys", "/usr",
                                         "/var",   ("/" LAYOUT_DIR) };
     if (str_eq(path, "/"))
         return true;

@@ -7,10 +7,10 @@
 . "$(dirname "$0")/_lib.sh"
 cc=$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' "$HPCC_BINARY_DIR/CMakeCache.txt" 2> /dev/null) || true
 [ -x "$cc" ] || skip "needs the build's compiler"
-libs=("$HPCC_BINARY_DIR"/libhpcc-image.a "$HPCC_BINARY_DIR"/libhpcc-base.a)
+libs=("$HPCC_BINARY_DIR"/libhpcc-{image,jail,base}.a)
 [ -f "${libs[0]}" ] || skip "needs the build tree"
 command -v mke2fs > /dev/null || skip "needs mke2fs"
-read -ra more <<< "$(pkg-config --libs cmocka ext2fs libarchive json-c yaml-0.1 2> /dev/null)"
+read -ra more <<< "$(pkg-config --libs cmocka ext2fs com_err libarchive json-c yaml-0.1 2> /dev/null)"
 libs+=("${more[@]}" -lpthread)
 flags=(-std=gnu17 -O0 -g -w -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I"$HPCC_SOURCE_DIR" "-fsanitize=address,undefined"
     -fno-sanitize-recover=all)

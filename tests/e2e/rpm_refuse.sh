@@ -78,7 +78,7 @@ wrong "module 'tmod' has no stream '9'" "$bad/modules" t-modular Modules tmod:9
 wrong 'bad.def:5: .*no package name' "$base" 'a;b'
 wrong 'bad.def:5: .*no package name' "$base" '--nogpgcheck'
 wrong 'bad.def:6: a key is not fetched over plain http' "$base" bash GPG http://127.0.0.1/key
-wrong 'gives no OpenPGP key with a fingerprint of' "$base" bash Fingerprints 0123456789012345678901234567890123456789
+wrong 'gives no OpenPGP key with the fingerprint asked for' "$base" bash Fingerprints 0123456789012345678901234567890123456789
 wrong 'SetOpt .gpgcheck=0. has no meaning' "$base" bash SetOpt gpgcheck=0
 
 # the network
