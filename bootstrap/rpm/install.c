@@ -119,6 +119,7 @@ NORETURN static void child_main(struct yum_install_spec *own, int tree_fd, int w
     auto_err struct err e = { 0 };
     log_sink_set(NULL);
     progress_sink_set(NULL);
+    setlinebuf(stdout); /* what Lua prints belongs to its scriptlet, and _exit flushes nothing */
     int rc = enter(own, tree_fd, words_fd, &e);
     if (rc == 0)
         rc = yum_child_run(own, words_fd, &e);
