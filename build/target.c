@@ -124,7 +124,8 @@ int target_open(const struct build_spec *spec, struct target *t, struct err *e)
     if (open_existing(t, e) < 0)
         return -1;
     t->mode = t->place.st.st_mode & 0777;
-    if (geteuid() == 0) { /* the owner of an image stays its owner; why that is safe: pack.c */
+    if (geteuid() ==
+        0) { /* the owner of an image stays its owner; why that is safe: image/writer/pack.c */
         t->owner_uid = (int)t->place.st.st_uid;
         t->owner_gid = (int)t->place.st.st_gid;
     }

@@ -148,6 +148,14 @@ printf 'garbage' > "$HPCC_CACHEDIR/keys/${good,,}"
 refused 5 "'$good' gives no OpenPGP key" "a damaged one of the cache" MirrorURL "$http/plain" Key "$good"
 export HPCC_DISABLE_CACHE=1 HPCC_KEYSERVER=none
 
+# A list from the network names mirrors of the network: a file:// address in it is passed over.
+printf 'file://%s\n' "$good_repo" > www/list
+controls=$HPCC_BINARY_DIR/tests/hpcc-full-controls
+refused 5 "names no mirror" "a list of the network that names a file of this host" MirrorList "$http/list" Key "$good_key"
+definition MirrorList "$http/list" Key "$good_key" OSVersion 7 Include bash > x.def
+expect 0 '' env HPCC_TEST_OFF=mirror-files "$controls" --quiet bootstrap --dry-run --json x.img x.def
+ok "without the defence it is read"
+
 # Without 'Key:' the distribution that the address names tells the fingerprint.
 if [ ! -e /etc/pki/rpm-gpg ]; then
     refused 5 "the key 6341AB2753D78A78A7C27BB124C6A8A7F4A80EB5, which signs 'centos', was not found at $http/centos/7/RPM-GPG-KEY-CentOS-7, " \

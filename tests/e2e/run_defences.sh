@@ -69,11 +69,11 @@ lone errors '' root 'errors=remount-ro' 'errors=panic' exec --silent a.img \
     sh -c 'set -- $(grep " / " /proc/mounts); grep errors= /proc/fs/ext4/${1#/dev/}/options'
 
 # Those that need more of a scene are switched off alone in the scripts of the attacks themselves.
-grep -rhoE 'defence\("[a-z-]+"\)' "$HPCC_SOURCE_DIR"/{base,cli,image,jail,runtime} | sort -u | cut -d'"' -f2 > names.list
+grep -rhoE 'defence\("[a-z-]+"\)' "$HPCC_SOURCE_DIR"/{base,bootstrap,build,cli,deffile,image,jail,runtime} | sort -u | cut -d'"' -f2 > names.list
 [ "$(wc -l < names.list)" -ge 20 ] || fail "the names of the defences are not found"
 while read -r name; do
     if [[ $tried == *" $name "* ]]; then continue; fi
-    if [[ $name == cell-* ]] && grep -qE "control .*['\" ]${name}[' ]" "$HPCC_SOURCE_DIR/tests/e2e/build_cell.sh"; then continue; fi
-    grep -qE "(HPCC_TEST_OFF=|off )['\"]?${name}['\"]? " "$HPCC_SOURCE_DIR"/tests/e2e/*.sh || fail "nothing tries the defence '$name'"
+    grep -qE "(HPCC_TEST_OFF=|(off|control|guard) .*)['\" ]?${name}(['\" ]|\$)" "$HPCC_SOURCE_DIR"/tests/e2e/*.sh ||
+        fail "nothing tries the defence '$name'"
 done < names.list
 ok "every defence is tried"
