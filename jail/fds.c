@@ -100,6 +100,9 @@ int fds_restrict(bool contain, const struct strv *keep, struct err *e)
 
 enum { FEW = 16, MANY = 64, ENOUGH = 256 };
 
+/* Of the process, as the descriptors are: whoever closes one with auto_spent has nothing at hand that
+ * a list of his own could hang on, and what was spent by one room is closed by another's call. Only
+ * its main thread spends any. */
 static struct {
     int fd[MANY];
     size_t n;

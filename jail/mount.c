@@ -71,7 +71,9 @@ static int clone_tree(int fd, const char *path, unsigned attrs)
     unsigned recursive = attrs & MOUNT_FLAT ? 0 : AT_RECURSIVE;
     unsigned how = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
     struct mount_attr set = { .attr_set = new_attrs(attrs) };
-    static bool apart; /* both in one call since Linux 6.15 */
+    /* Both in one call since Linux 6.15. What the kernel lacks, it lacks for the whole process, so it
+     * is remembered here: asked anew for each bind, a start would have a dozen calls more. */
+    static bool apart;
     if (!apart) {
         int both = (int)syscall(SYS_open_tree_attr, fd, path, how, &set, sizeof set);
         if (both >= 0 || (errno != ENOSYS && errno != EPERM))

@@ -7,43 +7,6 @@
 #include "base/str.h"
 #include "jail/jail.h"
 
-/* The third field of passwd's and group's lines is the id. */
-static bool has_id(const char *line, const char *end, const char *number)
-{
-    size_t len = strlen(number);
-    const char *field = memchr(line, ':', (size_t)(end - line));
-    field = field ? memchr(field + 1, ':', (size_t)(end - field - 1)) : NULL;
-    return field && strncmp(field + 1, number, len) == 0 &&
-           (field[1 + len] == ':' || field + 1 + len == end);
-}
-
-char *accounts_line(const char *text, unsigned id)
-{
-    auto_free char *number = mem_printf("%u", id);
-    for (const char *line = text; line && *line;) {
-        const char *end = strchrnul(line, '\n');
-        if (has_id(line, end, number))
-            return mem_strndup(line, (size_t)(end - line));
-        line = *end ? end + 1 : end;
-    }
-    return NULL;
-}
-
-bool accounts_has(const char *text, const char *name, unsigned id)
-{
-    auto_free char *number = mem_printf("%u", id);
-    size_t name_len = name ? strlen(name) : 0;
-    for (const char *line = text; line && *line;) {
-        const char *end = strchrnul(line, '\n');
-        if (name && strncmp(line, name, name_len) == 0 && line[name_len] == ':')
-            return true;
-        if (has_id(line, end, number))
-            return true;
-        line = *end ? end + 1 : end;
-    }
-    return false;
-}
-
 /* A field of such a file cannot hold ':' or a newline. */
 static char *field_safe(const char *text)
 {
@@ -68,7 +31,7 @@ static int complete(struct newroot *r, const char *path, const struct plan_op *o
 static int read_image_file(struct newroot *r, const char *path, struct str *text)
 {
     auto_err struct err why = { 0 };
-    if (fs_read_at(r->m.root_fd, path, ACCOUNTS_MAX, text, &why) < 0) {
+    if (fs_read_at(r->m.root_fd, path, PLAN_ACCOUNTS_MAX, text, &why) < 0) {
         log_debug("no caller's line in the container's '%s': %s", path, why.msg);
         return -1;
     }
@@ -86,7 +49,7 @@ int accounts_add(struct newroot *r, const struct runtime_plan *p, const struct p
     uid_t uid = fakeroot ? 0 : p->uid;
     gid_t gid = fakeroot ? 0 : p->gid;
     if (read_image_file(r, "/etc/passwd", &passwd) == 0 &&
-        !accounts_has(str_text(&passwd), NULL, uid)) {
+        !plan_accounts_have(str_text(&passwd), NULL, uid)) {
         auto_free char *gecos = field_safe(p->gecos);
         auto_free char *home = field_safe(p->home);
         struct stat st;
@@ -98,7 +61,7 @@ int accounts_add(struct newroot *r, const struct runtime_plan *p, const struct p
             return -1;
     }
     if (p->group && read_image_file(r, "/etc/group", &group) == 0 &&
-        !accounts_has(str_text(&group), NULL, gid)) {
+        !plan_accounts_have(str_text(&group), NULL, gid)) {
         str_addf(&group, "%s:x:%u:%s\n", p->group, gid, p->user);
         if (complete(r, "/etc/group", op, &group, e) < 0)
             return -1;

@@ -400,7 +400,7 @@ bool envscript_run(struct envscript *s, const char *text, size_t len)
     return true;
 }
 
-void envscript_free(struct envscript *s)
+void envscript_fini(struct envscript *s)
 {
     strv_free(&s->env);
     strv_free(&s->locals);

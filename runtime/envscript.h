@@ -25,6 +25,6 @@ struct envscript {
  * then S is of no use any more. */
 bool envscript_run(struct envscript *s, const char *text, size_t len);
 
-void envscript_free(struct envscript *s);
+void envscript_fini(struct envscript *s);
 
 #endif

@@ -18,11 +18,6 @@
 
 /* ── the stage ── */
 
-static const char *target_of(const struct runtime_plan *p)
-{
-    return p->merge == PLAN_MERGE_LAYER ? p->layers[p->n_layers - 1].path : p->image_path;
-}
-
 static void stage_drop(struct stage *s)
 {
     auto_err struct err why = { 0 };
@@ -32,7 +27,7 @@ static void stage_drop(struct stage *s)
 
 static int stage_new(const struct runtime_plan *p, struct stage *s, struct err *e)
 {
-    auto_free char *name = path_base(target_of(p));
+    auto_free char *name = path_base(plan_merge_target(p)->path);
     const struct stage_spec spec = { p->stage_parent_fd, p->stage_parent, name, PLACE_CHANGES };
     if (stage_plan(&spec, s, e) < 0)
         return -1;
@@ -78,7 +73,8 @@ static int merge_stage(const struct runtime_plan *p, const struct stage *s,
     };
     if (image_merge_end(merge, &spec, &changed, e) < 0)
         return -1;
-    log_verbose("%s '%s'", changed ? "the changes are in" : "nothing was changed in", target_of(p));
+    log_verbose("%s '%s'", changed ? "the changes are in" : "nothing was changed in",
+                plan_merge_target(p)->path);
     return 0;
 }
 
@@ -216,7 +212,7 @@ static int keep_stage(const struct runtime_plan *p, const struct stage *s, struc
 {
     auto_free char *name = show_stage(s);
     err_wrap(e, "the program has ended, but its changes could not be written to '%s'",
-             target_of(p));
+             plan_merge_target(p)->path);
     return err_hint(e, "nothing is lost: the changes are in '%s/%s', which '--overlay' takes",
                     s->at.path, name);
 }

@@ -16,12 +16,10 @@ int runtime_perform_merging(struct runtime_plan *p, int *status, struct err *e)
 {
     auto_image_merge struct image_merge *merge = NULL;
     cleanup_with(keeper_stop) struct keeper keeper = KEEPER_INIT;
-    const struct plan_layer *top = p->n_layers ? &p->layers[p->n_layers - 1] : NULL;
-    bool layer = p->merge == PLAN_MERGE_LAYER;
+    const struct plan_image *target = plan_merge_target(p);
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     sigaction(SIGCHLD, &dfl, NULL); /* ignored, it would make the keeper vanish unseen */
-    if (image_merge_begin(layer ? top->path : p->image_path, layer ? top->fd : p->image_fd, &merge,
-                          e) < 0 ||
+    if (image_merge_begin(target->path, target->fd, &merge, e) < 0 ||
         keeper_start(p, merge, &keeper, e) < 0 || runtime_perform(p, status, e) < 0)
         return -1;
     if (keeper_merge(p, &keeper, e) < 0)

@@ -234,7 +234,7 @@ static bool make_plainly(const struct runtime_plan *p, struct program *out)
         return false;
     strv_add_all(&s.env, (const char *const *)p->env.v);
     if (!defence("plain-env") || !read_scripts(&s)) {
-        envscript_free(&s);
+        envscript_fini(&s);
         return false;
     }
     strv_free(&s.locals);
@@ -266,7 +266,7 @@ void program_make(const struct runtime_plan *p, struct program *out)
     strv_add_all(&out->argv, (const char *const *)p->argv.v);
 }
 
-void program_free(struct program *g)
+void program_fini(struct program *g)
 {
     strv_free(&g->argv);
     strv_free(&g->env);

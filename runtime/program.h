@@ -16,7 +16,7 @@ struct program {
 
 /* In the container, all rights given up: what is read here is the image's. */
 void program_make(const struct runtime_plan *p, struct program *out);
-void program_free(struct program *g);
+void program_fini(struct program *g);
 
 /* Become it. Returns only on failure: e->status 126 or 127. */
 MUST_CHECK int program_exec(const struct program *g, struct err *e);

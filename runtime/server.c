@@ -33,26 +33,27 @@ static int exec_squashfs(const char *program, const struct runtime_serve_spec *s
 }
 
 /* S: our end of the socket. */
-NORETURN static void server_main(const struct runtime_plan *p, const struct server *s)
+NORETURN static void server_main(const struct plan_image *image, bool all_root,
+                                 const struct server *s)
 {
     sigset_t all;
     sigfillset(&all); /* what is sent to every process of a job ends the job, and the mount us */
     sigprocmask(SIG_BLOCK, &all, NULL);
     log_sink_set(NULL);
     const struct runtime_serve_spec spec = {
-        .image_fd = p->image_fd,
+        .image_fd = image->fd,
         .sock_fd = s->sock_fd,
         .listen_fd = s->share.listen_fd,
-        .image_path = p->image_path,
-        .fs_offset = p->image.fs_offset,
-        .owner_uid = p->drop_to_owner ? p->owner_uid : 0,
-        .owner_gid = p->drop_to_owner ? p->owner_gid : 0,
-        .all_root = p->all_root,
+        .image_path = image->path,
+        .fs_offset = image->info.fs_offset,
+        .owner_uid = image->drop_to_owner ? image->owner_uid : 0,
+        .owner_gid = image->drop_to_owner ? image->owner_gid : 0,
+        .all_root = all_root,
         .open = image_tree_open_ext,
     };
-    if (p->image.kind != IMAGE_EXT) {
+    if (image->info.kind != IMAGE_EXT) {
         auto_err struct err e = { 0 };
-        _exit(exec_squashfs(p->squashfs_server, &spec, &e) < 0 &&
+        _exit(exec_squashfs(image->squashfs_server, &spec, &e) < 0 &&
                       wire_send(s->sock_fd, &e, NULL) < 0
                   ? 2
                   : 1);
@@ -62,18 +63,18 @@ NORETURN static void server_main(const struct runtime_plan *p, const struct serv
 
 /* ── in the caller ── */
 
-int server_start(const struct runtime_plan *p, struct server *s, struct err *e)
+int server_start(const struct plan_image *image, bool all_root, struct server *s, struct err *e)
 {
     int pair[2];
     /* The lock belongs to the open file, which the server keeps as long as the mount lives. */
-    if (image_lock(p->image_fd, p->image_path, IMAGE_LOCK_READ, e) < 0)
+    if (image_lock(image->fd, image->path, IMAGE_LOCK_READ, e) < 0)
         return -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, "cannot start the image server");
     s->sock_fd = pair[1];
     pid_t pid = ns_fork_unnoticed();
     if (pid == 0)
-        server_main(p, s);
+        server_main(image, all_root, s);
     int code = errno;
     close(pair[1]);
     s->pid = pid;

@@ -18,8 +18,14 @@ struct server {
     struct share share; /* server_start takes the listening socket */
 };
 
-/* Start it for P's image. Returns as soon as it is forked. */
-MUST_CHECK int server_start(const struct runtime_plan *p, struct server *s, struct err *e);
+#define SERVER_INIT                                                                                \
+    {                                                                                              \
+        .sock_fd = -1, .share.listen_fd = -1                                                       \
+    }
+
+/* Start it for IMAGE. ALL_ROOT: it shows all files as 0's. Returns as soon as it is forked. */
+MUST_CHECK int server_start(const struct plan_image *image, bool all_root, struct server *s,
+                            struct err *e);
 
 /* Wait until it has read and accepted the image's head; its error otherwise. */
 MUST_CHECK int server_ready(struct server *s, struct err *e);

@@ -30,7 +30,7 @@ enum {
 bool share_possible(const struct runtime_plan *p)
 {
     const unsigned harmless = RUNTIME_CLEANENV | RUNTIME_NO_HOME | RUNTIME_USERNS;
-    return p->root == PLAN_ROOT_FUSE && p->userns && !p->two_userns && !p->drop_to_owner &&
+    return p->image.by == PLAN_BY_FUSE && p->userns && !p->two_userns && !p->image.drop_to_owner &&
            !p->n_layers && !(p->flags & ~harmless);
 }
 
@@ -70,10 +70,10 @@ static void add_ops(struct str *text, const struct runtime_plan *p)
 
 static void add_image(struct str *text, const struct runtime_plan *p)
 {
-    const struct stat *st = &p->image_stat;
-    str_addf(text, "%s %jx:%jx %jx %jx.%lx %jx\n", p->image_path, (uintmax_t)st->st_dev,
+    const struct stat *st = &p->image.stat;
+    str_addf(text, "%s %jx:%jx %jx %jx.%lx %jx\n", p->image.path, (uintmax_t)st->st_dev,
              (uintmax_t)st->st_ino, (uintmax_t)st->st_size, (uintmax_t)st->st_ctim.tv_sec,
-             (unsigned long)st->st_ctim.tv_nsec, (uintmax_t)p->image.fs_offset);
+             (unsigned long)st->st_ctim.tv_nsec, (uintmax_t)p->image.info.fs_offset);
 }
 
 static void add_plan(struct str *text, const struct runtime_plan *p)

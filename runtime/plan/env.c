@@ -114,10 +114,10 @@ static void pass_host(struct runtime_plan *p, const char *const *envp)
 static void name_the_container(struct runtime_plan *p)
 {
     static const char *const prefixes[] = { "SINGULARITY", "APPTAINER", "HPCC" };
-    auto_free char *base = path_base(p->image_path);
+    auto_free char *base = path_base(p->image.path);
     static const char *const actions[] = { "run", "exec", "shell", "test" };
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
-        strv_addf(&p->env, "%s_CONTAINER=%s", prefixes[i], p->image_path);
+        strv_addf(&p->env, "%s_CONTAINER=%s", prefixes[i], p->image.path);
         strv_addf(&p->env, "%s_NAME=%s", prefixes[i], base);
         strv_addf(&p->env, "%s_COMMAND=%s", prefixes[i], actions[p->action]);
         strv_addf(&p->env, "%s_ENVIRONMENT=/" LAYOUT_ENV_POST, prefixes[i]);

@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "runtime/accounts.h"
 #include "runtime/plan/plan.h"
 
 /* The impure part of planning: the caller and the host. */
@@ -99,11 +98,11 @@ static void find_local(const char *file, unsigned id, size_t n_fields, struct st
     auto_str struct str text = { 0 };
     auto_free char *line = NULL;
     auto_close int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    while (fd >= 0 && !line && got > 0 && text.len < ACCOUNTS_MAX) {
+    while (fd >= 0 && !line && got > 0 && text.len < PLAN_ACCOUNTS_MAX) {
         got = read(fd, buf, sizeof buf);
         str_add_n(&text, buf, got > 0 ? (size_t)got : 0);
         if (got == 0 || str_ends(str_text(&text), "\n"))
-            line = accounts_line(str_text(&text), id);
+            line = plan_accounts_line(str_text(&text), id);
     }
     if (line)
         split_fields(out, line);

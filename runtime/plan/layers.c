@@ -20,49 +20,38 @@ static bool take_access(char *text)
     return writable;
 }
 
-static int open_layer_image(const struct runtime_plan *p, struct plan_layer *l, struct err *e)
+static int open_layer_image(const struct runtime_plan *p, struct plan_image *l, struct err *e)
 {
-    struct stat st;
-    l->fd = image_open(l->path, &l->image, e);
-    if (l->fd < 0)
+    if (plan_image_open(l, l->path, e) < 0)
         return -1;
-    if (l->image.kind != IMAGE_EXT) {
+    if (l->info.kind != IMAGE_EXT) {
         err_set(e, ERR_INPUT, "'%s' holds no ext file system", l->path);
         return err_hint(e, "'hpcc create IMAGE' makes an empty one, 'mkdir DIR' a directory; both "
                            "can be overlays");
     }
-    if (fstat(l->fd, &st) < 0)
-        return err_sys(e, "cannot look at '%s'", l->path);
-    bool trusted = geteuid() == 0 && plan_only_root_writes(l->fd, &st);
-    bool by_kernel = trusted && !p->userns;
-    l->kind = by_kernel ? PLAN_LAYER_LOOP : PLAN_LAYER_FUSE;
-    l->drop_to_owner = geteuid() == 0;
-    l->owner_uid = st.st_uid;
-    l->owner_gid = st.st_gid;
-    if (geteuid() == 0 && !trusted)
-        plan_read_as_nobody(&l->owner_uid, &l->owner_gid);
-    if (l->writable && geteuid() != 0 && st.st_uid != geteuid()) {
+    if (plan_image_judge(l, p->uid, p->userns, e) < 0)
+        return -1;
+    if (l->writable && p->uid != 0 && l->stat.st_uid != p->uid) {
         err_set(e, ERR_FAILED, "cannot write to '%s': it is another user's", l->path);
         return err_hint(e, "':ro' behind its name only reads it");
     }
-    return by_kernel && l->writable ? plan_reopen_writable(l->path, &l->fd, e) : 0;
+    return l->by == PLAN_BY_LOOP && l->writable ? plan_image_reopen_writable(l, e) : 0;
 }
 
-static int open_layer(const struct runtime_plan *p, const char *text, struct plan_layer *l,
+static int open_layer(const struct runtime_plan *p, const char *text, struct plan_image *l,
                       struct err *e)
 {
     auto_free char *given = mem_strdup(text);
-    struct stat st;
-    l->fd = -1;
     l->writable = take_access(given);
     l->path = realpath(given, NULL);
-    if (!l->path || stat(l->path, &st) < 0) {
+    if (!l->path || stat(l->path, &l->stat) < 0) {
         err_sys(e, "cannot open '%s'", given);
         return err_hint(e, "make it first: 'mkdir -p %s', or 'hpcc create %s' for an image", given,
                         given);
     }
-    l->kind = PLAN_LAYER_DIR;
-    return S_ISDIR(st.st_mode) ? 0 : open_layer_image(p, l, e);
+    l->info.kind = IMAGE_DIR;
+    l->by = PLAN_BY_BIND;
+    return S_ISDIR(l->stat.st_mode) ? 0 : open_layer_image(p, l, e);
 }
 
 /* Whether a directory of the file system FD can be an overlay's upper one. */
@@ -82,12 +71,15 @@ static bool takes_uppers(int fd)
     return true;
 }
 
+const struct plan_image *plan_merge_target(const struct runtime_plan *p)
+{
+    return p->merge == PLAN_MERGE_LAYER ? &p->layers[p->n_layers - 1] : &p->image;
+}
+
 /* Opened once: the stage is made in what was found fit. */
 static void choose_stage(struct runtime_plan *p, const struct runtime_spec *spec)
 {
-    const char *image =
-        p->merge == PLAN_MERGE_LAYER ? p->layers[p->n_layers - 1].path : p->image_path;
-    auto_free char *beside = path_dir(image);
+    auto_free char *beside = path_dir(plan_merge_target(p)->path);
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
     auto_close int fd = spec->tmp_dir ? -1 : open(beside, flags);
     const char *temp = strv_env_value(spec->envp, "TMPDIR");
@@ -101,7 +93,7 @@ static void choose_stage(struct runtime_plan *p, const struct runtime_spec *spec
 /* The writable layer stays uppermost, wherever it was given. */
 static int add_layer(struct runtime_plan *p, const char *text, struct err *e)
 {
-    struct plan_layer l = { 0 };
+    struct plan_image l = PLAN_IMAGE_INIT;
     bool top = p->n_layers && p->layers[p->n_layers - 1].writable;
     if (p->n_layers == PLAN_MAX_LAYERS)
         return err_set(e, ERR_USAGE, "--overlay: more than %d layers", PLAN_MAX_LAYERS);
@@ -116,7 +108,7 @@ static int add_layer(struct runtime_plan *p, const char *text, struct err *e)
         err_set(e, ERR_USAGE, "--overlay: only one layer can be written to");
         return err_hint(e, "give the others as 'LAYER:ro'");
     }
-    struct plan_layer *last = &p->layers[p->n_layers - 1];
+    struct plan_image *last = &p->layers[p->n_layers - 1];
     last[0] = last[-1];
     last[-1] = l;
     return 0;
@@ -127,25 +119,18 @@ int plan_layers(struct runtime_plan *p, const struct runtime_spec *spec, struct 
     for (const char *const *o = spec->overlays; o && *o; o++)
         if (add_layer(p, *o, e) < 0)
             return -1;
-    const struct plan_layer *top = p->n_layers ? &p->layers[p->n_layers - 1] : NULL;
-    if (top && top->writable && top->kind == PLAN_LAYER_FUSE)
+    const struct plan_image *top = p->n_layers ? &p->layers[p->n_layers - 1] : NULL;
+    if (top && top->writable && top->by == PLAN_BY_FUSE)
         p->merge = PLAN_MERGE_LAYER;
     if (p->merge)
         choose_stage(p, spec);
     return 0;
 }
 
-bool runtime_plan_merges(const struct runtime_plan *p)
+void plan_layers_fini(struct runtime_plan *p)
 {
-    return p->merge != PLAN_MERGE_NONE;
-}
-
-void plan_layers_free(struct runtime_plan *p)
-{
-    for (size_t i = 0; i < p->n_layers; i++) {
-        cleanup_fd(&p->layers[i].fd);
-        free(p->layers[i].path);
-    }
+    for (size_t i = 0; i < p->n_layers; i++)
+        plan_image_fini(&p->layers[i]);
     free(p->layers);
     cleanup_fd(&p->stage_parent_fd);
     free(p->stage_parent);

@@ -3,7 +3,7 @@
 #define RUNTIME_PLAN_PLAN_H
 
 /* A run as data: what will be mounted, set and executed, in order. plan.c makes it from a spec and
- * a description of the host and touches nothing; perform.c and enter.c act on it. */
+ * a description of the host and touches nothing; runtime_perform acts on it. */
 
 #include <sys/stat.h>
 
@@ -49,29 +49,30 @@ struct plan_op {
     unsigned traits; /* enum plan_trait */
 };
 
-enum plan_root {
-    PLAN_ROOT_DIR,  /* a sandbox directory, bound */
-    PLAN_ROOT_LOOP, /* the kernel's own driver over a loop device */
-    PLAN_ROOT_FUSE, /* our reader behind FUSE */
+/* Who shows the files of an image. */
+enum plan_by {
+    PLAN_BY_BIND, /* it is a directory: a sandbox, or a layer that holds upper and work */
+    PLAN_BY_LOOP, /* the kernel's own driver over a loop device */
+    PLAN_BY_FUSE, /* a reader of ours behind FUSE, which never writes: see plan_merge */
 };
 
-/* A layer of --overlay. */
-enum plan_layer_kind {
-    PLAN_LAYER_DIR,  /* PATH/upper, and for the writable one PATH/work */
-    PLAN_LAYER_LOOP, /* the same inside an image, by the kernel's own driver */
-    PLAN_LAYER_FUSE, /* inside an image, by our reader: read-only, see plan_merge */
-};
-
-struct plan_layer {
+/* What the root is made of, or a layer of --overlay over it. */
+struct plan_image {
     char *path;
-    enum plan_layer_kind kind;
-    bool writable;
-    int fd; /* of an image; -1 */
-    struct image_info image;
-    bool drop_to_owner;
-    uid_t owner_uid;
+    int fd;           /* -1: a layer that is a directory, which is opened where it is mounted */
+    struct stat stat; /* when it was judged */
+    struct image_info info;
+    enum plan_by by;
+    bool writable;      /* the run may change it; by FUSE that takes a merge */
+    bool drop_to_owner; /* the FUSE server runs as this owner, not as root */
+    uid_t owner_uid;    /* nobody, where root's own image is one that others write */
     gid_t owner_gid;
+    char *squashfs_server; /* the program that serves it; NULL: ours, or the kernel's */
 };
+#define PLAN_IMAGE_INIT                                                                            \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
 
 enum { PLAN_MAX_LAYERS = 10 }; /* their paths share one mount option of 255 bytes */
 
@@ -86,15 +87,7 @@ enum plan_merge {
 struct runtime_plan {
     enum runtime_action action;
     unsigned flags; /* enum runtime_flag */
-    char *image_path;
-    int image_fd;
-    struct stat image_stat; /* of image_fd, when the plan was made */
-    struct image_info image;
-    enum plan_root root;
-    bool drop_to_owner; /* the FUSE server of root runs as the image's owner */
-    uid_t owner_uid;
-    gid_t owner_gid;
-    char *squashfs_server; /* the program that serves squashfs; NULL: not built */
+    struct plan_image image;
 
     uid_t uid;
     gid_t gid;
@@ -105,7 +98,7 @@ struct runtime_plan {
 
     struct plan_op *ops;
     size_t n_ops;
-    struct plan_layer *layers; /* lowest first; the writable one last */
+    struct plan_image *layers; /* lowest first; the writable one last */
     size_t n_layers;
     enum plan_merge merge;
     char *stage_parent; /* for a merge: the directory in which the stage is made */
@@ -140,22 +133,27 @@ static inline bool plan_has_upper(const struct runtime_plan *p)
            (p->n_layers && p->layers[p->n_layers - 1].writable);
 }
 
-/* Open and judge the layers that SPEC names; p->flags, p->userns and p->merge are set. */
+/* Open what lies at PATH as an image, whatever kind it has. I's path is not set. */
+MUST_CHECK int plan_image_open(struct plan_image *i, const char *path, struct err *e);
+
+/* Decide who shows the files of I, which is open: the kernel's driver where the caller UID is root
+ * without a user namespace (USERNS) and nobody else can change what the driver reads, else our own
+ * reader, as whom. The one policy for the root and for all layers. */
+MUST_CHECK int plan_image_judge(struct plan_image *i, uid_t uid, bool userns, struct err *e);
+
+/* Open it for writing instead, by its path; ERR_FAILED when another file lies there now. */
+MUST_CHECK int plan_image_reopen_writable(struct plan_image *i, struct err *e);
+
+void plan_image_fini(struct plan_image *i);
+
+/* What a merge at the end changes; p->merge is set. */
+const struct plan_image *plan_merge_target(const struct runtime_plan *p);
+
+/* Open and judge the layers that SPEC names; p->uid, p->userns and p->merge are set. */
 MUST_CHECK int plan_layers(struct runtime_plan *p, const struct runtime_spec *spec, struct err *e);
-void plan_layers_free(struct runtime_plan *p);
+void plan_layers_fini(struct runtime_plan *p);
 
-/* Whether the kernel may interpret the bytes of FD (ST), open for reading only, for root: nobody but
- * root can write them, nor has them open for writing from an earlier time. */
-bool plan_only_root_writes(int fd, const struct stat *st);
-
-/* Who shall read an image of *UID that others than root can write, when root runs it: its owner, and
- * nobody in root's stead. */
-void plan_read_as_nobody(uid_t *uid, gid_t *gid);
-
-/* Open the file that *FD has open for writing as well, by its PATH. */
-MUST_CHECK int plan_reopen_writable(const char *path, int *fd, struct err *e);
-
-/* The pure part of runtime_plan_make; the image's fields are already there. */
+/* The pure part of runtime_plan_make; p->image and the layers are already there. */
 MUST_CHECK int plan_build(struct runtime_plan *p, const struct runtime_spec *spec,
                           const struct plan_host *host, struct err *e);
 
@@ -163,8 +161,18 @@ MUST_CHECK int plan_build(struct runtime_plan *p, const struct runtime_spec *spe
 MUST_CHECK int plan_for_host(struct runtime_plan *p, const struct runtime_spec *spec,
                              struct err *e);
 
-/* Fill p->env and p->env_after; p's home, user and image_path are set. */
+/* Fill p->env and p->env_after; p's home, user and image are set. */
 void plan_environment(struct runtime_plan *p, const struct runtime_spec *spec);
+
+/* ── passwd and group files, as text ── */
+
+enum { PLAN_ACCOUNTS_MAX = 16 << 20 }; /* bytes of such a file that are read */
+
+/* TEXT has a line for NAME (NULL: nobody), or for ID in its third field. */
+bool plan_accounts_have(const char *text, const char *name, unsigned id);
+
+/* The first line of TEXT whose third field is ID, or NULL. Caller frees. */
+MUST_CHECK char *plan_accounts_line(const char *text, unsigned id);
 
 /* What the plan does about one variable of the caller, for `hpcc env --explain`. */
 struct plan_env_rule {

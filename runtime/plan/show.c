@@ -13,16 +13,10 @@ static const char *const kinds[PLAN_KINDS] = {
     [PLAN_PROC] = "new-proc", [PLAN_ACCOUNTS] = "accounts",
 };
 
-static const char *const roots[] = {
-    [PLAN_ROOT_DIR] = "directory",
-    [PLAN_ROOT_LOOP] = "loop",
-    [PLAN_ROOT_FUSE] = "fuse",
-};
-
-static const char *const layers[] = {
-    [PLAN_LAYER_DIR] = "directory",
-    [PLAN_LAYER_LOOP] = "loop",
-    [PLAN_LAYER_FUSE] = "fuse",
+static const char *const by[] = {
+    [PLAN_BY_BIND] = "directory",
+    [PLAN_BY_LOOP] = "loop",
+    [PLAN_BY_FUSE] = "fuse",
 };
 
 static const char *const actions[] = {
@@ -89,7 +83,7 @@ static const char *root_access(const struct runtime_plan *p)
     return p->n_layers ? "overlay" : "read-only";
 }
 
-static const char *layer_access(const struct runtime_plan *p, const struct plan_layer *l)
+static const char *layer_access(const struct runtime_plan *p, const struct plan_image *l)
 {
     if (!l->writable)
         return "read-only";
@@ -99,9 +93,9 @@ static const char *layer_access(const struct runtime_plan *p, const struct plan_
 static void say_layers(struct str *s, const struct runtime_plan *p)
 {
     for (size_t i = 0; i < p->n_layers; i++) {
-        const struct plan_layer *l = &p->layers[i];
+        const struct plan_image *l = &p->layers[i];
         auto_free char *path = str_printable(l->path);
-        str_addf(s, "%-10s %s by %s, %s\n", "layer", path, layers[l->kind], layer_access(p, l));
+        str_addf(s, "%-10s %s by %s, %s\n", "layer", path, by[l->by], layer_access(p, l));
     }
     if (!p->merge)
         return;
@@ -113,10 +107,10 @@ static struct json_object *json_layers(const struct runtime_plan *p)
 {
     struct json_object *list = json_object_new_array();
     for (size_t i = 0; i < p->n_layers; i++) {
-        const struct plan_layer *l = &p->layers[i];
+        const struct plan_image *l = &p->layers[i];
         struct json_object *o = json_object_new_object();
         json_put_str(o, "source", l->path);
-        json_put_str(o, "by", layers[l->kind]);
+        json_put_str(o, "by", by[l->by]);
         json_put_str(o, "access", layer_access(p, l));
         json_add(list, o);
     }
@@ -142,9 +136,9 @@ char *runtime_plan_text(const struct runtime_plan *p)
     auto_strv struct strv ns = { 0 };
     namespace_names(p, &ns);
     auto_free char *ns_list = strv_join(&ns, " ");
-    auto_free char *image = str_printable(p->image_path);
+    auto_free char *image = str_printable(p->image.path);
     str_addf(&s, "%-10s %s\n", "namespaces", ns_list);
-    str_addf(&s, "%-10s %s by %s, %s\n", "root", image, roots[p->root], root_access(p));
+    str_addf(&s, "%-10s %s by %s, %s\n", "root", image, by[p->image.by], root_access(p));
     say_layers(&s, p);
     for (size_t i = 0; i < p->n_ops; i++)
         say_op(&s, &p->ops[i]);
@@ -201,8 +195,8 @@ struct json_object *runtime_plan_json(const struct runtime_plan *p)
         json_add(ops, json_op(&p->ops[i]));
     json_put_str(o, "schema", "hpcc.plan.v1");
     json_put_str(o, "action", actions[p->action]);
-    json_put_str(o, "image", p->image_path);
-    json_put_str(o, "root", roots[p->root]);
+    json_put_str(o, "image", p->image.path);
+    json_put_str(o, "root", by[p->image.by]);
     json_put_str(o, "access", root_access(p));
     json_put(o, "layers", json_layers(p));
     json_put_str(o, "stage", p->stage_parent);

@@ -99,6 +99,7 @@ bad_private() { include build/x.c image/rewrite.h; }
 bad_private_of_a_wing() { include image/x.c image/writer/pack_plan.h; }
 bad_wing_of_another_room() { include build/x.c image/reader/reader.h; }
 bad_wing_upward() { include image/reader/x.c image/writer/writer.h; }
+bad_wing_into_its_room() { include runtime/plan/x.c runtime/rootfs.h; }
 bad_wing_without_arrow() { include image/shelf/x.c base/fs.h; }
 bad_relative() { include build/x.c build.h; }
 bad_reach() {
@@ -116,7 +117,8 @@ bad_circle() {
 good() {
     include build/x.c image/layout.h build/stage.h
     include runtime/x.c base/fs.h runtime/plan/plan.h
-    include runtime/plan/x.c runtime/accounts.h runtime/plan/inner.h
+    include runtime/plan/x.c runtime/runtime.h runtime/plan/inner.h
+    include bootstrap/deb/x.c bootstrap/cache.h bootstrap/deb/inner.h
     include image/x.c image/writer/writer.h image/edit.h
     include image/probed.c image/tar/tar.h
     include image/writer/x.c image/tree/tree.h image/image.h

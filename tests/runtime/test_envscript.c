@@ -65,7 +65,7 @@ static char *by_us(const char *script)
     strv_sort(&seen.lines);
     char *text = done ? strv_join(&seen.lines, "\n") : NULL;
     strv_free(&seen.lines);
-    envscript_free(&s);
+    envscript_fini(&s);
     return text;
 }
 
@@ -173,7 +173,7 @@ static void all_else_is_left_to_a_shell(void **state)
     }
     struct envscript s = { 0 };
     assert_false(envscript_run(&s, "A=\0001", 4));
-    envscript_free(&s);
+    envscript_fini(&s);
 }
 
 static void a_value_cannot_grow_without_end(void **state)

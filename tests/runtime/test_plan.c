@@ -7,7 +7,6 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "runtime/accounts.h"
 #include "jail/jail.h"
 #include "runtime/plan/plan.h"
 
@@ -42,16 +41,17 @@ static struct plan_host ana(void)
                                .look = look };
 }
 
-static struct runtime_plan *paper_image(enum plan_root root)
+static struct runtime_plan *paper_image(enum plan_by by)
 {
     struct runtime_plan *p = mem_zero(1, sizeof *p);
-    p->image_fd = p->stage_parent_fd = p->stage_fd = -1;
-    p->image_path = mem_strdup("/images/demo.img");
-    p->root = root;
+    p->image = (struct plan_image)PLAN_IMAGE_INIT;
+    p->stage_parent_fd = p->stage_fd = -1;
+    p->image.path = mem_strdup("/images/demo.img");
+    p->image.by = by;
     return p;
 }
 
-static void add_layer(struct runtime_plan *p, struct plan_layer l)
+static void add_layer(struct runtime_plan *p, struct plan_image l)
 {
     p->layers = mem_grow(p->layers, p->n_layers, sizeof *p->layers);
     l.fd = -1;
@@ -62,8 +62,7 @@ static void add_layer(struct runtime_plan *p, struct plan_layer l)
 static struct runtime_plan *plan(const struct runtime_spec *spec, const struct plan_host *host,
                                  struct err *e)
 {
-    auto_runtime_plan struct runtime_plan *p =
-        paper_image(host->uid ? PLAN_ROOT_FUSE : PLAN_ROOT_LOOP);
+    auto_runtime_plan struct runtime_plan *p = paper_image(host->uid ? PLAN_BY_FUSE : PLAN_BY_LOOP);
     return plan_build(p, spec, host, e) < 0 ? NULL : steal_ptr(p);
 }
 
@@ -130,8 +129,8 @@ static void roots_binds_come_sorted_by_depth(void **state)
         { .src = (char[]){ "/data" }, .dst = (char[]){ "/a/../a//b" }, .read_only = true },
     };
     struct runtime_spec spec = { .action = RUNTIME_TEST, .binds = binds, .n_binds = 2 };
-    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_ROOT_LOOP);
-    add_layer(p, (struct plan_layer){ .path = (char[]){ "/wdir" }, .writable = true });
+    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_BY_LOOP);
+    add_layer(p, (struct plan_image){ .path = (char[]){ "/wdir" }, .writable = true });
     assert_int_equal(plan_build(p, &spec, &host, NULL), 0);
     assert_false(p->two_userns);
     same_as_golden("root-binds.txt", p);
@@ -142,10 +141,10 @@ static void layers_are_shown_from_the_lowest_to_the_uppermost(void **state)
     (void)state;
     struct plan_host host = ana();
     struct runtime_spec spec = { .action = RUNTIME_EXEC, .argv = true_argv };
-    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_ROOT_FUSE);
-    add_layer(p, (struct plan_layer){ .path = (char[]){ "/tools" } });
-    add_layer(p, (struct plan_layer){
-                     .path = (char[]){ "/mine.img" }, .kind = PLAN_LAYER_FUSE, .writable = true });
+    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_BY_FUSE);
+    add_layer(p, (struct plan_image){ .path = (char[]){ "/tools" } });
+    add_layer(p, (struct plan_image){
+                     .path = (char[]){ "/mine.img" }, .by = PLAN_BY_FUSE, .writable = true });
     p->merge = PLAN_MERGE_LAYER;
     p->stage_parent = mem_strdup("/data");
     assert_int_equal(plan_build(p, &spec, &host, NULL), 0);
@@ -161,7 +160,7 @@ static void a_merge_has_a_pid_namespace_with_an_init(void **state)
     struct runtime_spec spec = { .action = RUNTIME_EXEC,
                                  .argv = true_argv,
                                  .flags = RUNTIME_WRITABLE | RUNTIME_NO_INIT };
-    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_ROOT_FUSE);
+    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_BY_FUSE);
     p->merge = PLAN_MERGE_IMAGE;
     p->stage_parent = mem_strdup("/data");
     assert_int_equal(plan_build(p, &spec, &host, NULL), 0);
@@ -181,13 +180,13 @@ static void refuse_layers(struct runtime_plan *p, unsigned flags, const char *ms
 static void layers_and_other_ways_to_write_exclude_each_other(void **state)
 {
     (void)state;
-    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_ROOT_FUSE);
-    add_layer(p, (struct plan_layer){ .path = (char[]){ "/wdir" }, .writable = true });
+    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_BY_FUSE);
+    add_layer(p, (struct plan_image){ .path = (char[]){ "/wdir" }, .writable = true });
     refuse_layers(p, RUNTIME_WRITABLE, "--writable cannot go together with an overlay");
     refuse_layers(p, RUNTIME_WRITABLE_TMPFS,
                   "--overlay and --writable-tmpfs are two ways to do one thing");
-    auto_runtime_plan struct runtime_plan *read_only = paper_image(PLAN_ROOT_FUSE);
-    add_layer(read_only, (struct plan_layer){ .path = (char[]){ "/wdir" } });
+    auto_runtime_plan struct runtime_plan *read_only = paper_image(PLAN_BY_FUSE);
+    add_layer(read_only, (struct plan_image){ .path = (char[]){ "/wdir" } });
     struct plan_host host = ana();
     struct runtime_spec spec = { .action = RUNTIME_RUN, .flags = RUNTIME_WRITABLE_TMPFS };
     assert_int_equal(plan_build(read_only, &spec, &host, NULL), 0);
@@ -283,10 +282,10 @@ static void an_images_name_cannot_run_code_in_the_prompt(void **state)
 {
     (void)state;
     struct plan_host host = ana();
-    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_ROOT_FUSE);
+    auto_runtime_plan struct runtime_plan *p = paper_image(PLAN_BY_FUSE);
     struct runtime_spec spec = { .action = RUNTIME_SHELL };
-    free(p->image_path);
-    p->image_path = mem_strdup("/x/$(touch pwn)`id`\\.img");
+    free(p->image.path);
+    p->image.path = mem_strdup("/x/$(touch pwn)`id`\\.img");
     assert_int_equal(plan_build(p, &spec, &host, NULL), 0);
     assert_string_equal(strv_env_get(&p->env, "PS1"), "hpcc __touch_pwn__id__.img> ");
 }
@@ -295,14 +294,14 @@ static void accounts_are_found_by_name_and_number(void **state)
 {
     (void)state;
     const char *text = "root:x:0:0::/root:/bin/sh\nana:x:1000:1000::/:/bin/sh\nlast:x:7";
-    assert_true(accounts_has(text, NULL, 0));
-    assert_true(accounts_has(text, NULL, 1000));
-    assert_true(accounts_has(text, NULL, 7));
-    assert_true(accounts_has(text, "ana", 5));
-    assert_false(accounts_has(text, NULL, 100));
-    assert_false(accounts_has(text, "an", 5));
-    assert_false(accounts_has("", NULL, 0));
-    assert_false(accounts_has("0:0\n:::\n", NULL, 0));
+    assert_true(plan_accounts_have(text, NULL, 0));
+    assert_true(plan_accounts_have(text, NULL, 1000));
+    assert_true(plan_accounts_have(text, NULL, 7));
+    assert_true(plan_accounts_have(text, "ana", 5));
+    assert_false(plan_accounts_have(text, NULL, 100));
+    assert_false(plan_accounts_have(text, "an", 5));
+    assert_false(plan_accounts_have("", NULL, 0));
+    assert_false(plan_accounts_have("0:0\n:::\n", NULL, 0));
 }
 
 static void mountinfo_lines_are_understood(void **state)
