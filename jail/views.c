@@ -31,17 +31,17 @@ static const struct view {
     { "/proc/bus", SEALED, EVERY },
     { "/proc/fs", SEALED, EVERY },
     { "/proc/acpi", SEALED, EVERY },
-    { "/proc/scsi", SEALED, EVERY }, /* a write takes a disk away: CVE-2017-16539 */
-    { "/proc/mtrr", SEALED, EVERY },
+    { "/proc/scsi", SEALED, EVERY },  /* a write takes a disk away: CVE-2017-16539 */
+    { "/proc/mtrr", SEALED, CLOSED }, /* a write wants CAP_SYS_ADMIN as well */
     { "/proc/driver", SEALED, EVERY },
     { "/proc/kcore", HIDDEN, EVERY },
     { "/proc/kmsg", HIDDEN, EVERY },
     { "/proc/sysrq-trigger", HIDDEN, EVERY },
     { "/proc/keys", HIDDEN, CLOSED },
     { "/proc/key-users", HIDDEN, CLOSED },
-    { "/proc/kpagecount", HIDDEN, EVERY }, /* where whose memory lies: rowhammer's map */
-    { "/proc/kpageflags", HIDDEN, EVERY },
-    { "/proc/kpagecgroup", HIDDEN, EVERY },
+    { "/proc/kpagecount", HIDDEN, CLOSED }, /* where whose memory lies: rowhammer's map */
+    { "/proc/kpageflags", HIDDEN, CLOSED },
+    { "/proc/kpagecgroup", HIDDEN, CLOSED },
     { "/proc/latency_stats", HIDDEN, EVERY },
     { "/proc/timer_list", HIDDEN, CLOSED },
     { "/proc/timer_stats", HIDDEN, CLOSED },

@@ -23,6 +23,7 @@ struct keeper {
     struct pollfd *at; /* [0] is the listening socket, the others are pidfds of runs */
     pid_t *pid;        /* theirs */
     nfds_t n;
+    int mounts_fd; /* the leader's mount namespace */
 };
 
 /* ── a run ── */
@@ -31,12 +32,23 @@ struct visitor {
     char key[SHA256_HEX_BYTES];
     pid_t pid;
     int pid_fd;
+    int mounts_fd; /* -1: not the leader */
 };
+
+static int tell(int fd, const char *key, char what, const int *fds, size_t n)
+{
+    ssize_t len = send(fd, key, SHA256_HEX_BYTES, MSG_NOSIGNAL);
+    return len == SHA256_HEX_BYTES ? fdpass_send(fd, what, fds, n) : -1;
+}
 
 int door_ask(int fd, const char *key, int self_fd)
 {
-    ssize_t n = send(fd, key, SHA256_HEX_BYTES, MSG_NOSIGNAL);
-    return n == SHA256_HEX_BYTES ? fdpass_send(fd, DOOR_JOIN, &self_fd, 1) : -1;
+    return tell(fd, key, DOOR_JOIN, &self_fd, 1);
+}
+
+int door_lead(int fd, const char *key, int self_fd, int mounts_fd)
+{
+    return tell(fd, key, DOOR_LEAD, (const int[]){ self_fd, mounts_fd }, 2);
 }
 
 static bool asks_soon(int fd)
@@ -57,13 +69,18 @@ static bool is_ours(const struct keeper *k, int fd, pid_t *pid)
     return ours;
 }
 
-static int hear(const struct keeper *k, int fd, struct visitor *v)
+static int hear(const struct keeper *k, int fd, char what, struct visitor *v)
 {
-    v->pid_fd = -1;
+    int fds[2] = { -1, -1 };
+    v->pid_fd = v->mounts_fd = -1;
     if (!is_ours(k, fd, &v->pid) || read(fd, v->key, sizeof v->key) != (ssize_t)sizeof v->key ||
-        !asks_soon(fd))
+        (what == DOOR_JOIN && !asks_soon(fd)))
         return -1;
-    return fdpass_receive(fd, DOOR_JOIN, &v->pid_fd, 1);
+    if (fdpass_receive(fd, what, fds, what == DOOR_LEAD ? 2 : 1) < 0)
+        return -1;
+    v->pid_fd = fds[0];
+    v->mounts_fd = fds[1];
+    return 0;
 }
 
 /* ── the door ── */
@@ -80,11 +97,12 @@ static void watch(struct keeper *k, int fd, pid_t pid)
 static int meet_leader(struct keeper *k)
 {
     struct visitor v;
-    int rc = hear(k, k->door.leader_fd, &v);
+    int rc = hear(k, k->door.leader_fd, DOOR_LEAD, &v);
     close(k->door.leader_fd);
     if (rc < 0)
         return -1;
     memcpy(k->key, v.key, sizeof k->key);
+    k->mounts_fd = v.mounts_fd;
     watch(k, k->door.listen_fd, 0);
     watch(k, v.pid_fd, v.pid);
     return 0;
@@ -101,7 +119,7 @@ static void answer(struct keeper *k)
 {
     struct visitor v;
     auto_close int fd = accept4(k->door.listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0 || !asks_soon(fd) || hear(k, fd, &v) < 0)
+    if (fd < 0 || !asks_soon(fd) || hear(k, fd, DOOR_JOIN, &v) < 0)
         return;
     if (memcmp(v.key, k->key, sizeof v.key) == 0 && k->n + SPARE_FDS < DOOR_MAX_FDS &&
         welcome(k, fd))
@@ -134,6 +152,7 @@ static void *keep_door(void *arg)
                 answer(k);
         }
     }
+    cleanup_fd(&k->mounts_fd);
     close(k->door.listen_fd); /* who waits there is told so, and starts anew */
     free(k->at);
     free(k->pid);
@@ -145,6 +164,7 @@ void door_open(const struct door *d)
 {
     struct keeper *k = mem_zero(1, sizeof *k);
     k->door = *d;
+    k->mounts_fd = -1;
     if (proc_thread(STACK_BYTES, keep_door, k) == 0)
         return;
     close(d->leader_fd);

@@ -20,6 +20,7 @@ struct door {
 
 enum {
     DOOR_JOIN = 'j', /* a run to the door, behind its key: its pidfd */
+    DOOR_LEAD = 'l', /* the run that started the server: its pidfd, its mount namespace */
     DOOR_MAX_FDS = 4096,
 };
 
@@ -29,8 +30,11 @@ struct door_welcome {
     int32_t pid; /* of a run that lives */
 };
 
-/* Tell the door KEY and SELF_FD, a pidfd of the calling process. -1 with errno. */
+/* Tell the door KEY and SELF_FD, a pidfd of the calling process. -1 with errno. The leader also hands
+ * over its mount namespace, which nobody else is given: it is held until the last run has ended, so that
+ * no program's end waits for its mounts to be taken apart. */
 MUST_CHECK int door_ask(int fd, const char *key, int self_fd);
+MUST_CHECK int door_lead(int fd, const char *key, int self_fd, int mounts_fd);
 
 /* Look after the door in a thread of its own, which needs only what image_serve_confine leaves.
  * Both descriptors become the door's; it lasts as long as the process. Without a thread nobody is

@@ -12,6 +12,8 @@
 #include "base/defence.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/str.h"
+#include "jail/jail.h"
 
 enum {
     BACKLOG = 4096,
@@ -52,7 +54,7 @@ static int below_runtime_dir(const char *path, uid_t uid)
 
 int meeting_open(const char *runtime_dir, uid_t uid)
 {
-    static const char *const places[] = { "/tmp", "/dev/shm", "/var/tmp" };
+    static const char *const places[] = { "/dev/shm", "/tmp", "/var/tmp" }; /* memory is quickest */
     char path[64];
     int fd = runtime_dir && runtime_dir[0] == '/' ? below_runtime_dir(runtime_dir, uid) : -1;
     if (fd >= 0)
@@ -79,7 +81,7 @@ static bool address(int dir_fd, const char *name, struct sockaddr_un *out)
 enum meeting meeting_ask(int dir_fd, const char *name, int *fd)
 {
     struct sockaddr_un at;
-    auto_close int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    auto_spent int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (sock < 0 || !address(dir_fd, name, &at))
         return MEETING_NONE;
     if (connect(sock, (const struct sockaddr *)&at, sizeof at) == 0) {
@@ -93,6 +95,7 @@ enum meeting meeting_ask(int dir_fd, const char *name, int *fd)
 
 struct sweep {
     int dir_fd;
+    const char *own; /* it is seen to by itself */
     unsigned probes;
 };
 
@@ -100,6 +103,8 @@ static int sweep_one(void *ctx, const char *name)
 {
     struct sweep *s = ctx;
     auto_close int fd = -1;
+    if (str_eq(name, s->own))
+        return 0;
     if (meeting_ask(s->dir_fd, name, &fd) == MEETING_NOBODY)
         (void)unlinkat(s->dir_fd, name, 0); /* it stays, and harms nobody */
     return ++s->probes == MAX_PROBES;
@@ -109,7 +114,7 @@ static int sweep_one(void *ctx, const char *name)
 static enum meeting listen_locked(int dir_fd, const char *name, int *fd)
 {
     struct sockaddr_un at;
-    struct sweep sweep = { .dir_fd = dir_fd };
+    struct sweep sweep = { .dir_fd = dir_fd, .own = name };
     auto_close int other = -1;
     auto_close int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (sock < 0 || !address(dir_fd, name, &at))
@@ -117,9 +122,10 @@ static enum meeting listen_locked(int dir_fd, const char *name, int *fd)
     enum meeting there = meeting_ask(dir_fd, name, &other);
     if (there != MEETING_NOBODY)
         return there == MEETING_NONE ? MEETING_NONE : MEETING_BUSY;
-    if (fs_each_name(dir_fd, sweep_one, &sweep) < 0)
+    /* Names only become more when a new one comes, so only then are the old ones looked through. */
+    bool is_new = unlinkat(dir_fd, name, 0) < 0;
+    if (is_new && fs_each_name(dir_fd, sweep_one, &sweep) < 0)
         return MEETING_NONE;
-    (void)unlinkat(dir_fd, name, 0); /* what stands in the way is told by bind */
     if (bind(sock, (const struct sockaddr *)&at, sizeof at) < 0 || listen(sock, BACKLOG) < 0)
         return MEETING_NONE;
     *fd = steal_fd(&sock);

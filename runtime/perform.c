@@ -198,7 +198,7 @@ static int enter_and_exec(const struct runtime_plan *p, int proc_fd, struct root
     if (build(&r, p, f, host_root, e) < 0 || mounter_pivot(&r.m, e) < 0 ||
         look_at_tree(p, proc_fd, host_root, e) < 0)
         return -1;
-    server_share(&f->server);
+    server_share(&f->server, proc_fd);
     return become(p, proc_fd, host_root, e);
 }
 

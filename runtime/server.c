@@ -104,10 +104,10 @@ int server_give(struct server *s, int fuse_fd, struct err *e)
     return 0;
 }
 
-void server_share(struct server *s)
+void server_share(struct server *s, int proc_fd)
 {
     if (s->share.key[0])
-        share_invite(s->sock_fd, s->share.key);
+        share_invite(s->sock_fd, s->share.key, proc_fd);
     server_close(s);
 }
 

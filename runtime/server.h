@@ -34,7 +34,7 @@ MUST_CHECK int server_ready(struct server *s, struct err *e);
 MUST_CHECK int server_give(struct server *s, int fuse_fd, struct err *e);
 
 /* The root is complete: other runs may have it too, if so agreed. Closes S. */
-void server_share(struct server *s);
+void server_share(struct server *s, int proc_fd);
 
 void server_close(struct server *s);
 

@@ -98,7 +98,7 @@ static void add_surroundings(struct str *text, int proc_fd)
     (void)uname(&node);
     str_addf(text, "%s\n", node.nodename);
     char cgroups[8192]; /* which the kernel writes in one go */
-    auto_close int fd = openat(proc_fd, "self/cgroup", O_RDONLY | O_CLOEXEC);
+    auto_spent int fd = openat(proc_fd, "self/cgroup", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, cgroups, sizeof cgroups);
     str_add_n(text, cgroups, n < 0 ? 0 : (size_t)n);
 }
@@ -306,7 +306,7 @@ static enum share_found search(struct search *s, struct share *out)
 
 enum share_found share_find(const struct runtime_plan *p, int proc_fd, struct share *s)
 {
-    auto_close int dir_fd = meeting_open(p->runtime_dir, p->uid);
+    auto_spent int dir_fd = meeting_open(p->runtime_dir, p->uid);
     struct search one = { .p = p, .proc_fd = proc_fd, .dir_fd = dir_fd, .key = s->key };
     if (dir_fd < 0)
         return SHARE_ALONE;
@@ -319,9 +319,10 @@ enum share_found share_find(const struct runtime_plan *p, int proc_fd, struct sh
     return found;
 }
 
-void share_invite(int sock_fd, const char *key)
+void share_invite(int sock_fd, const char *key, int proc_fd)
 {
     auto_spent int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    if (self < 0 || door_ask(sock_fd, key, self) < 0)
+    auto_spent int mounts = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (self < 0 || mounts < 0 || door_lead(sock_fd, key, self, mounts) < 0)
         log_debug("other runs cannot join this one");
 }

@@ -45,6 +45,6 @@ MUST_CHECK char *share_source(const char *key);
 
 /* In the leader, its namespaces complete: let others in. SOCK_FD leads to its server. What does not
  * work out only means that nobody can join. */
-void share_invite(int sock_fd, const char *key);
+void share_invite(int sock_fd, const char *key, int proc_fd);
 
 #endif
