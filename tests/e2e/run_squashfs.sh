@@ -14,6 +14,19 @@ server=$(dirname "$hpcc")/hpcc-squashfs
 [ -x "$server" ] || skip "built without libsquashfuse"
 cd "$work"
 
+# The server shows nobody's command line; only root sees which image it has open.
+before_us=" $(pgrep -x hpcc-serve | tr '\n' ' ') "
+server_of() { # IMAGE [USER]
+    local p
+    for p in $(pgrep ${2:+-u "$2"} -x hpcc-serve); do
+        if [ "$(id -u)" = 0 ]; then
+            if [ -n "$(find "/proc/$p/fd" -lname "$work/$1" 2> /dev/null)" ]; then echo "$p"; fi
+        elif [[ $before_us != *" $p "* ]]; then
+            echo "$p"
+        fi
+    done
+}
+
 make_root root
 for name in find sort md5sum xargs seq cmp; do ln -s busybox root/bin/$name; done
 mkdir -p root/data/deep root/data/many
@@ -139,7 +152,7 @@ of_another_user() {
         "$hpcc" exec $i sleep 5 &
         local run=$! server_pid=
         for _ in {1..100}; do
-            server_pid=$(pgrep -u "$test_user" -f "hpcc-squashfs .*$work/$i" || true)
+            server_pid=$(server_of $i "$test_user")
             [ -z "$server_pid" ] || break
             sleep 0.05
         done
@@ -157,7 +170,7 @@ confined() {
     me "$hpcc" exec --no-home --no-share --userns a.sqsh sleep 3 &
     local run=$! pid='' word
     for _ in {1..200}; do
-        pid=$(pgrep -f "hpcc-squashfs .*$work/a.sqsh" || true)
+        pid=$(server_of a.sqsh)
         if [ -n "$pid" ] && grep -q '^Seccomp:.2' "/proc/$pid/status"; then break; fi
         sleep 0.05
     done
@@ -264,7 +277,7 @@ killed() {
     me "$hpcc" exec --no-home --userns a.sqsh sh -c \
         'echo up; read -r line; cat /data/deep/numbers > /dev/null; echo "status $?"' \
         > kill.out 2>&1 < <(until grep -q up kill.out; do sleep 0.05; done; sleep 0.2
-            kill -9 "$(pgrep -f "hpcc-squashfs .*$work/a.sqsh")"; echo go; sleep 1) || true
+            kill -9 "$(server_of a.sqsh)"; echo go; sleep 1) || true
     # or a signal: the program's own code is a file of the mount
     grep -qE '^status [1-9]' kill.out || { out=$(cat kill.out); fail "$who: a killed server is not an error"; }
     ok "$who: a killed server is an error to the program"
