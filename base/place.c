@@ -303,6 +303,7 @@ static bool is_temp_name(const struct place *p, const char *name)
 struct sweep {
     const struct place *p;
     const char *except; /* our own, or NULL */
+    bool judged;        /* nobody else names things here: what has such a name is what it says */
     char *busy;
 };
 
@@ -335,6 +336,8 @@ static int sweep_name(void *ctx, const char *name)
             s->busy = mem_strdup(name);
         return 0; /* or there are no locks here, and it cannot be judged */
     }
+    if (!s->judged)
+        return 0;
     if (remove_left(s, name, fd, &why) < 0)
         log_verbose("what a killed process left beside '%s' stays: %s", s->p->path, why.msg);
     else
@@ -342,10 +345,23 @@ static int sweep_name(void *ctx, const char *name)
     return 0;
 }
 
+/* Whether what is ours in the directory FD has its name from us: whoever may rename there can give a
+ * directory of ours, full of other things, the name of one that was left. */
+static bool names_are_ours(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return false;
+    mode_t others = geteuid() == 0 ? S_IWGRP | S_IWOTH : S_IWOTH;
+    bool renamed = (st.st_mode & others) && !(st.st_mode & S_ISVTX);
+    return ((st.st_uid == geteuid() || st.st_uid == 0) && !renamed) || !defence("sweep");
+}
+
 char *place_sweep_but(const struct place *p, const char *except)
 {
-    struct sweep s = { p, except, NULL };
+    struct sweep s = { .p = p, .except = except };
     auto_close int fd = openat(p->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    s.judged = fd >= 0 && names_are_ours(fd);
     if (fd < 0 || fs_each_name(fd, sweep_name, &s) < 0)
         log_debug("what killed processes left beside '%s' cannot be seen: %s", p->path,
                   strerror(errno));

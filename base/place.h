@@ -77,7 +77,7 @@ MUST_CHECK char *place_temp_name(const struct place *p, const char *word);
 bool place_is_ours(int fd);
 
 /* Remove what has such a name, is ours and is locked (flock) by nobody: what a killed process left.
- * A help, never an error. */
+ * Only where nobody else can rename what is ours, so that the name is our own. A help, never an error. */
 void place_sweep(const struct place *p);
 
 /* The same; returns the name of one other than EXCEPT that is ours and in use, or NULL. Caller

@@ -14,7 +14,7 @@
  * to write to most of it. SEALED: to be read, since programs ask it for the host's sizes and
  * settings. HIDDEN: it tells of the host's memory, its keys, its log, its other processes, or does
  * something when it is written to. In ordinary runs profilers read what only a build or a contained
- * program has no use for. */
+ * program of root has no use for; from ordinary users the kernel itself keeps what is not theirs. */
 
 enum how { SEALED, HIDDEN };
 

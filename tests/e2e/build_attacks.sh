@@ -150,3 +150,20 @@ leftover() {
     ok "$who: what a killed process left goes with the next change"
 }
 both leftover
+
+# Root's own, which the owner of the directory gave the name of something left.
+if [ "$(id -u)" = 0 ]; then
+    who=root
+    sed '/sleep/d; /%pre/d' v.def > quick.def
+    moved() { # the binary
+        fresh "$(foe id -u)" 755
+        mkdir -m 700 dir/keep
+        touch dir/keep/file
+        foe mv dir/keep dir/.v.img.hpcc-stage-00112233445566ff
+        expect 0 '' "$@" bootstrap -q dir/v.img quick.def
+        [ -e dir/.v.img.hpcc-stage-00112233445566ff/file ]
+    }
+    moved "$hpcc" || fail "root's directory is gone"
+    if moved env HPCC_TEST_OFF=sweep "$controls"; then fail "control: root's directory is still there"; fi
+    ok "root: what is root's in a user's directory keeps its content, whatever it is called"
+fi
