@@ -103,7 +103,7 @@ refuse 3 'is a directory, not an image file' "$hpcc" bootstrap outside ok.def
 refuse 3 'neither a file nor absent' "$hpcc" bootstrap /dev/null ok.def
 mkfifo pipe
 refuse 3 'neither a file nor absent' "$hpcc" bootstrap pipe ok.def
-refuse 1 'its directory' "$hpcc" bootstrap no/such/x.img ok.def
+refuse 1 "cannot find 'no/such/x.img': cannot open directory 'no'" "$hpcc" bootstrap no/such/x.img ok.def
 echo text > text.img
 refuse 3 'text.img' "$hpcc" bootstrap text.img ok.def
 [ "$(cat text.img)" = text ] || fail "a file that is no image was overwritten"
